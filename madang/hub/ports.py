@@ -1,0 +1,284 @@
+"""What the hub asks of a store and of a clock. `tests/stores/check_store.py` holds every store to it.
+
+**Writes.** `Store.write(op)` hands a function to the single writer. Ops of many callers run one after the other inside one
+transaction (group commit), each in its own savepoint: an op that raises is undone alone and its future carries the exception;
+the others commit. A future is done only after the commit is durable. If the commit itself fails (disk full), every future of the group
+fails and nothing happened.
+
+**Reads.** `Store.read()` gives a consistent snapshot of what is committed.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
+
+from madang.model.change import Change, Transition
+from madang.model.entity import Attributes, Entity, Reading
+from madang.model.geometry import LonLat
+from madang.model.record import Record
+from madang.model.time import Instant
+from madang.ngsild.query import Query
+from madang.procedure.contract import Deadline
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """The only source of time. Live: the system's. Simulation, replay, tests: told."""
+
+    def now(self) -> Instant: ...
+
+
+class StoreError(Exception):
+    """The store could not do it; the text says what to do."""
+
+
+class StoreFull(StoreError):
+    """No room on the disk. Nothing was written, nothing is acknowledged; free some and it goes on by itself."""
+
+
+class StoreLocked(StoreError):
+    """Another process holds the data folder."""
+
+
+class StoreClosed(StoreError):
+    """The store was closed; the op did not run."""
+
+
+class HistoryRow(Struct, frozen=True):
+    """One observation."""
+
+    attribute: str
+    observed_at: Instant
+    received_at: Instant
+    value: Any
+    seq: int
+
+
+class Version(Struct, frozen=True):
+    """One version of a record, with what made it."""
+
+    record: Record
+    transition: Transition
+    at: Instant
+    seq: int
+
+
+class OutboxRow(Struct, frozen=True):
+    """A message on its way out."""
+
+    id: int
+    record_id: str
+    channel: str
+    to: str
+    reason: dict[str, Any]
+    state: str
+    """``due``, ``sent``, ``dead``."""
+    attempts: int
+    next_at: Instant
+    idempotency_key: str
+    error: str
+    created_at: Instant
+
+
+class QuarantineRow(Struct, frozen=True):
+    """A payload that could not be understood."""
+
+    id: int
+    source: str
+    received_at: Instant
+    code: str
+    detail: str
+    topic: str
+    payload: bytes
+
+
+class DueDeadline(Struct, frozen=True):
+    record_id: str
+    deadline: Deadline
+
+
+class Page(Struct, frozen=True):
+    """One page of a query's result."""
+
+    entities: list[Entity]
+    total: int | None
+    """Number of matches when it was asked for."""
+    next_after: str | None
+    """Id to continue after; None at the end."""
+
+
+class Read(Protocol):
+    """A consistent snapshot."""
+
+    def last_seq(self) -> int: ...
+
+    def find_entity(self, id_: str) -> Entity | None: ...
+
+    def query(self, query: Query) -> Page: ...
+
+    def list_types(self) -> dict[str, int]:
+        """Entity types with their number of entities."""
+        ...
+
+    def find_record(self, id_: str) -> Record | None: ...
+
+    def list_records_by(self, type_: str, name: str, value: str) -> list[Record]:
+        """Records of the type whose declared `indexed` data name equals `value`, by id."""
+        ...
+
+    def list_records(self, type_: str, states: Sequence[str] | None = None) -> list[Record]: ...
+
+    def list_versions(self, record_id: str) -> list[Version]:
+        """All versions of a record, oldest first."""
+        ...
+
+    def history(
+        self, entity_id: str, attributes: Sequence[str], from_at: Instant, to_at: Instant, limit: int
+    ) -> list[HistoryRow]:
+        """Observations with from_at <= observed_at < to_at, by (attribute, observed_at, seq); at most `limit` per attribute, the newest."""
+        ...
+
+    def read_log(self, after_seq: int, limit: int) -> list[Change]:
+        """Changes after `after_seq` in order."""
+        ...
+
+    def list_reference_versions(self, types: Sequence[str], at_seq: int) -> list[Entity]:
+        """The version in force at `at_seq` of every reference entity of these types (deleted ones absent)."""
+        ...
+
+    def list_record_versions_at(self, types: Sequence[str], at_seq: int) -> list[Record]:
+        """The version in force at `at_seq` of every record of these types."""
+        ...
+
+    def find_link(self, kind: str, key: str) -> str | None:
+        """The id that `key` leads to, e.g. kind ``situation``: situation -> incident id."""
+        ...
+
+    def find_idempotent(self, key: str) -> bytes | None:
+        """The kept answer to an idempotency key, or None."""
+        ...
+
+    def find_cursor(self, consumer: str) -> int:
+        """How far a consumer of the log has come; 0 when it never began."""
+        ...
+
+    def find_states(self, detector: str, keys: Sequence[str]) -> dict[str, bytes]: ...
+
+    def list_wakes(self) -> list[tuple[Instant, str, str]]:
+        """(wake_at, detector, key) of all sleeping states."""
+        ...
+
+    def list_due_deadlines(self, now: Instant, limit: int) -> list[DueDeadline]: ...
+
+    def list_deadlines(self, record_id: str) -> list[Deadline]: ...
+
+    def list_outbox(self, state: str, limit: int, due_before: Instant | None = None) -> list[OutboxRow]: ...
+
+    def list_outbox_of(self, record_id: str) -> list[OutboxRow]: ...
+
+    def list_quarantine(self, source: str | None, limit: int, before_id: int | None = None) -> list[QuarantineRow]: ...
+
+    def find_document(self, kind: str, id_: str) -> bytes | None:
+        """Settings and other small documents (sources, tokens, parameters)."""
+        ...
+
+    def list_documents(self, kind: str) -> list[tuple[str, bytes]]: ...
+
+
+class Tx(Read, Protocol):
+    """What an op may do. It sees what earlier ops of the same group did."""
+
+    @property
+    def now(self) -> Instant:
+        """Log time of this op: the clock's, but never before the log's last row."""
+        ...
+
+    def put_message_id(self, key: bytes) -> bool:
+        """Remember a message identity; False when it was known already (a duplicate)."""
+        ...
+
+    def append_reading(self, reading: Reading, source: str, received_at: Instant) -> Change:
+        """State, history and log of one reading. Attribute values older than what the state has go to history alone and the
+        change is `late`."""
+        ...
+
+    def put_entity(
+        self, id_: str, type_: str, attributes: Attributes, source: str, *, reference: bool, replace: bool
+    ) -> Change:
+        """Create or change an entity by API or import, observed now. `reference` keeps the whole version; `replace` drops
+        attributes that are not given."""
+        ...
+
+    def delete_entity(self, id_: str, source: str) -> Change | None: ...
+
+    def put_record(self, record: Record, transition: Transition, attributes: Attributes, links: dict[str, str]) -> Change:
+        """Write a record's next version. `attributes` is its NGSI-LD form; `links` its indexed data (name -> value)."""
+        ...
+
+    def append_clock_mark(self) -> Change: ...
+
+    def put_link(self, kind: str, key: str, id_: str) -> None: ...
+
+    def put_idempotent(self, key: str, answer: bytes) -> None: ...
+
+    def put_cursor(self, consumer: str, seq: int) -> None: ...
+
+    def put_states(self, rows: Sequence[tuple[str, str, bytes | None, Instant | None]]) -> None:
+        """(detector, key, document, wake_at); document None forgets the key."""
+        ...
+
+    def put_finding(self, id_: str, seq: int, document: bytes) -> bool:
+        """Keep a finding under its identity; False when it was there already."""
+        ...
+
+    def set_deadline(self, record_id: str, deadline: Deadline) -> None: ...
+
+    def cancel_deadlines(self, record_id: str, names: Sequence[str] | None) -> None:
+        """None cancels all of the record."""
+        ...
+
+    def put_outbox(self, record_id: str, channel: str, to: str, reason: dict[str, Any], idempotency_key: str) -> None: ...
+
+    def mark_outbox(self, id_: int, state: str, next_at: Instant, error: str) -> None: ...
+
+    def put_quarantine(self, source: str, received_at: Instant, code: str, detail: str, topic: str, payload: bytes) -> None: ...
+
+    def delete_quarantine(self, id_: int) -> None: ...
+
+    def put_document(self, kind: str, id_: str, document: bytes | None) -> None:
+        """None deletes it."""
+        ...
+
+    def next_number(self, name: str) -> int:
+        """1, 2, 3 … per name."""
+        ...
+
+
+
+class Store(Protocol):
+    """The one place where things are kept."""
+
+    def write(self, op: Callable[[Tx], T]) -> Future[T]: ...
+
+    def read(self) -> AbstractContextManager[Read]: ...
+
+    def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> Callable[[], None]:
+        """Call `listener` with the changes of every commit, in order, from the writer's thread: it must return at once and
+        never raise. Gives back a function that ends it."""
+        ...
+
+    def last_seq(self) -> int:
+        """Sequence of the last committed change."""
+        ...
+
+    def stats(self) -> dict[str, float]:
+        """Figures for metrics: commits, ops, bytes, queue length …"""
+        ...
+
+    def close(self) -> None:
+        """Finish what is queued, checkpoint, let go of the folder."""
+        ...

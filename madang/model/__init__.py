@@ -1,0 +1,1 @@
+"""Values that everything else speaks in. Pure: no I/O, no clock, no randomness."""

@@ -1,0 +1,127 @@
+"""Entities, their attributes, and readings.
+
+An attribute is kept as its NGSI-LD normalised member (ETSI GS CIM 009 clause 4.5): a dict such as
+``{"type": "Property", "value": 12.5, "unitCode": "KMH", "observedAt": "2026-11-23T02:14:09Z"}``. It is what the API
+answers with, so a stored entity can be served without being rebuilt. Names are stored as the core @context compacts
+them: short for core terms and for the default vocabulary, a full URI for everything else.
+"""
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from madang.model.time import Instant
+
+Attribute = dict[str, Any]
+"""One NGSI-LD normalised attribute."""
+Attributes = dict[str, Attribute]
+"""Attributes by name."""
+
+ATTRIBUTES_MAX = 256
+"""Attributes in one reading. A truck has ten, the largest Smart Data Model about a hundred; more is a broken payload."""
+ID_LENGTH_MAX = 512
+"""Characters in an entity id."""
+
+
+class Entity(Struct, frozen=True):
+    """A thing with attributes, as it is now."""
+
+    id: str
+    type: str
+    attributes: Attributes
+    created_at: Instant
+    modified_at: Instant
+    observed_at: Instant
+    """The newest `observed_at` among its readings."""
+    seq: int
+    """Change-log sequence of the last change."""
+
+
+class Reading(Struct, frozen=True):
+    """All attributes of one entity that arrived together, true at one `observed_at`."""
+
+    entity_id: str
+    entity_type: str
+    observed_at: Instant
+    attributes: Attributes
+    """Normalised attributes without `observedAt`: the hub adds it from the reading."""
+    device_seq: str | None = None
+    """The device's own sequence number, as text; None when it has none."""
+
+
+class Reject(Struct, frozen=True):
+    """Something that could not be understood: why, in words for the person who mends the device or the mapping."""
+
+    code: str
+    """Stable machine-readable reason, e.g. ``bad-json``, ``no-time``, ``out-of-range``."""
+    detail: str
+
+
+class Decoded(Struct, frozen=True):
+    """What a connector's `decode` made of one payload. Readings may be good while others of the payload are rejected."""
+
+    readings: tuple[Reading, ...] = ()
+    rejects: tuple[Reject, ...] = ()
+
+
+def value_of(attribute: Attribute | None) -> Any:
+    """The plain value of an attribute: `value`, else the Relationship's `object`; None for an absent attribute."""
+    if attribute is None:
+        return None
+    if "value" in attribute:
+        return attribute["value"]
+    return attribute.get("object")
+
+
+def prop(value: Any, unit: str | None = None) -> Attribute:
+    """A Property; `unit` is a UN/CEFACT common code such as KGM, KMH, MTR."""
+    return {"type": "Property", "value": value} if unit is None else {"type": "Property", "value": value, "unitCode": unit}
+
+
+def rel(target: str) -> Attribute:
+    """A Relationship to the entity with id `target`."""
+    return {"type": "Relationship", "object": target}
+
+
+def geo(geometry: dict[str, Any]) -> Attribute:
+    """A GeoProperty holding a GeoJSON geometry."""
+    return {"type": "GeoProperty", "value": geometry}
+
+
+def point(lon: float, lat: float) -> Attribute:
+    """A GeoProperty holding a GeoJSON point."""
+    return {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [lon, lat]}}
+
+
+class AttributeType(Struct, frozen=True):
+    """The declaration of an attribute: what it means, in which unit, which range is believable, who may see it."""
+
+    name: str
+    kind: str = "Property"
+    """NGSI-LD attribute type: Property, Relationship, GeoProperty, …"""
+    unit: str | None = None
+    """UN/CEFACT common code."""
+    minimum: float | None = None
+    maximum: float | None = None
+    title: dict[str, str] = field(default_factory=dict)
+    """Name by language: {"ko": …, "en": …}."""
+    source: str = ""
+    """Where the name and range come from: a standard, a Smart Data Model, or ours."""
+
+
+class EntityType(Struct, frozen=True):
+    """The declaration of an entity type."""
+
+    name: str
+    title: dict[str, str]
+    attributes: tuple[AttributeType, ...]
+    kind: str = "thing"
+    """``thing`` (changes by readings), ``reference`` (changes seldom, every version kept), ``derived`` (emitted by
+    detectors)."""
+    data_class: str = "internal"
+    """``public``, ``internal``, ``personal`` or ``sensitive``."""
+    source: str = ""
+
+    def find_attribute(self, name: str) -> AttributeType | None:
+        """The declared attribute, or None."""
+        return next((a for a in self.attributes if a.name == name), None)

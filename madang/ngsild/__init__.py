@@ -1,0 +1,1 @@
+"""The NGSI-LD language (ETSI GS CIM 009): parse, render, query tree. Pure."""
