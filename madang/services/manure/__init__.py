@@ -1,0 +1,19 @@
+"""Livestock-manure transport: from truck weight and position to illegal dumping (domain page 1)."""
+
+from pathlib import Path
+
+from madang.services.contract import Service
+from madang.services.manure.model import ENTITY_TYPES
+from madang.services.manure.parameters import PARAMETERS, RULES
+from madang.services.manure.views import LAYERS, TABLES
+
+SERVICE = Service(
+    name="manure",
+    title={"ko": "가축분뇨 운반", "en": "Livestock-manure transport"},
+    entity_types=ENTITY_TYPES,
+    layers=LAYERS,
+    tables=TABLES,
+    parameters=PARAMETERS,
+    rules=RULES,
+    locale_dir=Path(__file__).parent / "locale",
+)
