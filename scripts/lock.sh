@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Writes requirements.txt and requirements-dev.txt from pyproject.toml: every version pinned, every file hashed, no address
+# of any registry. Needs uv. `scripts/lock.sh --upgrade` takes newer versions; without it pins stay where they are.
+# uv.lock is a by-product and stays out of the repository, because it records registry addresses (docs/adr/0010).
+. "$(dirname "$0")/lib.sh"
+
+have uv || die "uv is needed to resolve the requirements: pip install uv"
+uv lock --quiet "$@"
+uv export --quiet --format requirements-txt --no-dev --no-emit-project -o requirements.txt >/dev/null
+uv export --quiet --format requirements-txt --no-emit-project -o requirements-dev.txt >/dev/null
+if grep -nE '://|--(extra-)?index-url|--find-links' requirements.txt requirements-dev.txt; then
+  die "the lines above name a registry; requirement files carry names, versions and hashes only"
+fi
+say "pinned $(grep -c == requirements.txt) packages to run, $(grep -c == requirements-dev.txt) to develop"

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Everything that must hold, in one run: the console's own checks, then every Python test (they include import directions,
+# tidiness and the freshness of generated pages). pytest's closing lines come last. Arguments go to pytest.
+. "$(dirname "$0")/lib.sh"
+
+rc=0
+if [ -f console/package.json ]; then
+  for task in check test; do
+    if grep -q "\"$task\":" console/package.json; then
+      say "console: npm run $task"
+      (cd console && npm run --silent "$task" </dev/null) || { rc=1; say "console: npm run $task FAILED"; }
+    fi
+  done
+fi
+
+say "format, lint, types"
+"$VENV/bin/ruff" format --check --quiet . || { rc=1; say "ruff format FAILED: make format"; }
+"$VENV/bin/ruff" check --quiet . || { rc=1; say "ruff check FAILED"; }
+"$VENV/bin/mypy" --no-error-summary || { rc=1; say "mypy FAILED"; }
+
+"$VENV/bin/python" -m pytest -q -m "not soak" "$@" </dev/null || rc=1
+[ "$rc" = 0 ] || say "FAILED: see above"
+exit "$rc"
