@@ -50,6 +50,8 @@ class Context(Struct, frozen=True):
     permissions: frozenset[str] = frozenset()
     party: str | None = None
     """Entity id of the farm, carrier or plant the actor belongs to; None for city staff and the system."""
+    number: str = ""
+    """The human-readable number reserved for a record that is being created (``M-2026-000001``); empty otherwise."""
 
 
 class Deadline(Struct, frozen=True):
@@ -83,6 +85,15 @@ class Opening(Struct, frozen=True):
     """None: the engine names it after its cause, so that a repeat makes no second one."""
 
 
+class Onward(Struct, frozen=True):
+    """An action of the system on another record in the same transaction (a merged incident hands its findings over). If it is
+    not allowed there, nothing of the cause happens either."""
+
+    record_id: str
+    action: str
+    arguments: dict[str, Any]
+
+
 class Effect(Struct, frozen=True):
     """What an action does, all of it committed together."""
 
@@ -95,6 +106,7 @@ class Effect(Struct, frozen=True):
     deadlines: tuple[Deadline, ...] = ()
     cancels: tuple[str, ...] = ()
     """Names of deadlines to cancel; a final state cancels all."""
+    acts: tuple[Onward, ...] = ()
 
 
 class Argument(Struct, frozen=True):
@@ -115,7 +127,8 @@ class Argument(Struct, frozen=True):
 
 
 Guard = Callable[[Record | None, dict[str, Any], Context], list[Reason]]
-"""Every reason against the action; empty allows it. The record is None for a creating action."""
+"""Every reason against the action; empty allows it. The record is None for a creating action. Also asked with no arguments at
+all, to tell people what a button would answer: a missing argument is then no reason."""
 EffectOf = Callable[[Record | None, dict[str, Any], Context], Effect]
 
 
@@ -136,6 +149,9 @@ class Action(Struct, frozen=True):
     """What will happen, in one sentence by language, shown beside the button."""
     undo: bool = False
     """True for an action that takes back an earlier one."""
+    quiet: bool = False
+    """True for an action that changes nothing a person would decide differently about (a reminder, a comment): who saw the version
+    before it is not in conflict."""
 
 
 class Procedure(Struct, frozen=True):
@@ -145,6 +161,8 @@ class Procedure(Struct, frozen=True):
     """In the order in which a record usually passes them."""
     final_states: tuple[str, ...]
     actions: tuple[Action, ...]
+    reopening: tuple[str, ...] = ()
+    """Names of the actions that may lead out of a final state (a correction); no other may."""
 
     def find_action(self, name: str) -> Action | None:
         """The row, or None."""
@@ -165,3 +183,8 @@ class RecordType(Struct, frozen=True):
     """Data names that look-ups (`list_records_by`) use; their values are text."""
     number_prefix: str = ""
     """Prefix of the human-readable number that a creating effect may ask for."""
+    parties: tuple[str, ...] = ()
+    """Data names that hold the farm, carrier or plant whom a record concerns (text or a list of text): callers who act for a
+    party see only records that name their own."""
+    read_permission: str = "entity.read"
+    """The permission that looking at a record takes."""
