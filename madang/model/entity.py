@@ -121,6 +121,9 @@ class EntityType(Struct, frozen=True):
     data_class: str = "internal"
     """``public``, ``internal``, ``personal`` or ``sensitive``."""
     source: str = ""
+    parties: tuple[str, ...] = ()
+    """Attributes that name the farm, carrier or plant (or a vehicle of theirs) whom an entity concerns: callers who act for
+    a party see of a thing or derived observation only what names their own."""
 
     def find_attribute(self, name: str) -> AttributeType | None:
         """The declared attribute, or None."""
