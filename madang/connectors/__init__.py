@@ -1,0 +1,1 @@
+"""The edges through which devices and other systems reach the hub: I/O around the codecs of `madang.wire`. See README.md."""

@@ -1,0 +1,1 @@
+"""Pure codecs: bytes ⇄ values, no I/O, no clock. See README.md."""
