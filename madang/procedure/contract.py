@@ -1,7 +1,8 @@
 """The contract of a procedure (DESIGN §2): a table of actions; every row names states, permission, guard and effect.
 
-The engine (`madang.procedure.engine`) decides; the hub commits what it decided in one transaction: the record's next version,
-outbox messages, opened records, deadlines. Guards and effects are pure functions of (record, arguments, context).
+The engine (`madang.procedure.engine`) decides; the hub commits what it decided in one transaction: the record's next
+version, outbox messages, opened records, deadlines. Guards and effects are pure functions of (record, arguments,
+context).
 """
 
 from collections.abc import Callable, Sequence
@@ -55,8 +56,8 @@ class Context(Struct, frozen=True):
 
 
 class Deadline(Struct, frozen=True):
-    """Something that happens by itself at a time unless the record moves first. One per (record, name): setting the same
-    name again replaces it. It fires once, also after a restart, as `action` by the system."""
+    """Something that happens by itself at a time unless the record moves first. One per (record, name): setting the
+    same name again replaces it. It fires once, also after a restart, as `action` by the system."""
 
     name: str
     due_at: Instant
@@ -86,8 +87,8 @@ class Opening(Struct, frozen=True):
 
 
 class Onward(Struct, frozen=True):
-    """An action of the system on another record in the same transaction (a merged incident hands its findings over). If it is
-    not allowed there, nothing of the cause happens either."""
+    """An action of the system on another record in the same transaction (a merged incident hands its findings over).
+    If it is not allowed there, nothing of the cause happens either."""
 
     record_id: str
     action: str
@@ -114,7 +115,8 @@ class Argument(Struct, frozen=True):
 
     name: str
     kind: str
-    """``text``, ``number``, ``integer``, ``boolean``, ``instant``, ``choice``, ``entity``, ``list``, ``object``, ``place``."""
+    """``text``, ``number``, ``integer``, ``boolean``, ``instant``, ``choice``, ``entity``, ``list``, ``object``,
+    ``place``."""
     required: bool = False
     title: dict[str, str] = field(default_factory=dict)
     unit: str = ""
@@ -127,8 +129,8 @@ class Argument(Struct, frozen=True):
 
 
 Guard = Callable[[Record | None, dict[str, Any], Context], list[Reason]]
-"""Every reason against the action; empty allows it. The record is None for a creating action. Also asked with no arguments at
-all, to tell people what a button would answer: a missing argument is then no reason."""
+"""Every reason against the action; empty allows it. The record is None for a creating action. Also asked with no
+arguments at all, to tell people what a button would answer: a missing argument is then no reason."""
 EffectOf = Callable[[Record | None, dict[str, Any], Context], Effect]
 
 
@@ -150,8 +152,8 @@ class Action(Struct, frozen=True):
     undo: bool = False
     """True for an action that takes back an earlier one."""
     quiet: bool = False
-    """True for an action that changes nothing a person would decide differently about (a reminder, a comment): who saw the version
-    before it is not in conflict."""
+    """True for an action that changes nothing a person would decide differently about (a reminder, a comment): who
+    saw the version before it is not in conflict."""
 
 
 class Procedure(Struct, frozen=True):
@@ -184,7 +186,7 @@ class RecordType(Struct, frozen=True):
     number_prefix: str = ""
     """Prefix of the human-readable number that a creating effect may ask for."""
     parties: tuple[str, ...] = ()
-    """Data names that hold the farm, carrier or plant whom a record concerns (text or a list of text): callers who act for a
-    party see only records that name their own."""
+    """Data names that hold the farm, carrier or plant whom a record concerns (text or a list of text): callers who
+    act for a party see only records that name their own."""
     read_permission: str = "entity.read"
     """The permission that looking at a record takes."""
