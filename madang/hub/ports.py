@@ -17,7 +17,6 @@ from msgspec import Struct
 
 from madang.model.change import Change, Transition
 from madang.model.entity import Attributes, Entity, Reading
-from madang.model.geometry import LonLat
 from madang.model.record import Record
 from madang.model.time import Instant
 from madang.ngsild.query import Query
@@ -197,8 +196,13 @@ class Tx(Read, Protocol):
         """Log time of this op: the clock's, but never before the log's last row."""
         ...
 
-    def put_message_id(self, key: bytes) -> bool:
-        """Remember a message identity; False when it was known already (a duplicate)."""
+    def remember_messages(self, keys: Sequence[bytes]) -> list[bool]:
+        """Remember message identities; per key, True when it is new and False when it was known (a duplicate), also of an
+        earlier one in `keys`."""
+        ...
+
+    def forget_messages(self, before_day: str) -> int:
+        """Forget identities remembered before the day (YYYYMMDD); gives their number."""
         ...
 
     def append_reading(self, reading: Reading, source: str, received_at: Instant) -> Change:
@@ -215,7 +219,9 @@ class Tx(Read, Protocol):
 
     def delete_entity(self, id_: str, source: str) -> Change | None: ...
 
-    def put_record(self, record: Record, transition: Transition, attributes: Attributes, links: dict[str, str]) -> Change:
+    def put_record(
+        self, record: Record, transition: Transition, attributes: Attributes, links: dict[str, str]
+    ) -> Change:
         """Write a record's next version. `attributes` is its NGSI-LD form; `links` its indexed data (name -> value)."""
         ...
 
@@ -241,11 +247,15 @@ class Tx(Read, Protocol):
         """None cancels all of the record."""
         ...
 
-    def put_outbox(self, record_id: str, channel: str, to: str, reason: dict[str, Any], idempotency_key: str) -> None: ...
+    def put_outbox(
+        self, record_id: str, channel: str, to: str, reason: dict[str, Any], idempotency_key: str
+    ) -> None: ...
 
     def mark_outbox(self, id_: int, state: str, next_at: Instant, error: str) -> None: ...
 
-    def put_quarantine(self, source: str, received_at: Instant, code: str, detail: str, topic: str, payload: bytes) -> None: ...
+    def put_quarantine(
+        self, source: str, received_at: Instant, code: str, detail: str, topic: str, payload: bytes
+    ) -> None: ...
 
     def delete_quarantine(self, id_: int) -> None: ...
 
@@ -258,11 +268,13 @@ class Tx(Read, Protocol):
         ...
 
 
-
 class Store(Protocol):
     """The one place where things are kept."""
 
-    def write(self, op: Callable[[Tx], T]) -> Future[T]: ...
+    def write(self, op: Callable[[Tx], T], *, bulk: bool = False) -> Future[T]:
+        """Queue an op for the writer. A `bulk` op promises to use nothing but `remember_messages`, `append_reading`, `find_entity` and
+        `put_quarantine`: it needs no savepoint, which is what makes ingest fast. Raises StoreClosed after `close`."""
+        ...
 
     def read(self) -> AbstractContextManager[Read]: ...
 

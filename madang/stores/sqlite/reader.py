@@ -1,0 +1,342 @@
+"""The read side: a consistent snapshot on one connection. The writer's Tx extends it with what its own op did."""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import apsw
+import msgspec
+import orjson
+
+from madang.hub.ports import DueDeadline, HistoryRow, OutboxRow, Page, QuarantineRow, Version
+from madang.model.change import Change, Transition
+from madang.model.entity import Entity
+from madang.model.record import Record
+from madang.model.time import Instant
+from madang.ngsild.query import Query
+from madang.procedure.contract import Deadline
+from madang.stores.sqlite.compile import PLACE_FUNCTION, PlaceTest, compile_query
+
+_IN_MAX = 500
+"""Values in one IN list; longer ones are asked in pieces."""
+
+_decode_transition = msgspec.json.Decoder(Transition).decode
+
+
+class PlaceSlot:
+    """The place test of the query that a connection is running: SQL calls it through a function registered once."""
+
+    __slots__ = ("test",)
+
+    def __init__(self) -> None:
+        self.test: PlaceTest | None = None
+
+    def __call__(self, *values: Any) -> int:
+        return 0 if self.test is None else int(self.test(*values))
+
+
+@lru_cache(maxsize=256)
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text)
+
+
+def _regexp(*values: Any) -> int:
+    pattern, value = values
+    return 0 if value is None else int(_pattern(pattern).search(str(value)) is not None)
+
+
+def configure(connection: apsw.Connection) -> PlaceSlot:
+    """Settings and functions that every connection to the file has."""
+    connection.set_busy_timeout(10_000)
+    connection.pragma("cache_size", -65_536)
+    connection.pragma("temp_store", "memory")
+    slot = PlaceSlot()
+    connection.create_scalar_function(PLACE_FUNCTION, slot, 3)
+    connection.create_scalar_function("regexp", _regexp, 2, deterministic=True)
+    return slot
+
+
+def change_from_row(row: Sequence[Any]) -> Change:
+    """A row of `log` (columns in the table's order) as a value."""
+    return Change(
+        seq=row[0],
+        kind=row[1],
+        recorded_at=row[2],
+        observed_at=row[3],
+        received_at=row[4],
+        entity_id=row[5],
+        entity_type=row[6],
+        source=row[7],
+        late=bool(row[8]),
+        attributes=orjson.loads(row[9]),
+        transition=None if row[10] is None else _decode_transition(row[10]),
+    )
+
+
+_ENTITY_COLUMNS = "e.id, e.type, e.body, e.created_at, e.modified_at, e.observed_at, e.seq"
+_RECORD_COLUMNS = "id, type, state, version, data, created_at, modified_at"
+
+
+def _entity(row: Sequence[Any]) -> Entity:
+    return Entity(row[0], row[1], orjson.loads(row[2]), row[3], row[4], row[5], row[6])
+
+
+def _record(row: Sequence[Any]) -> Record:
+    return Record(row[0], row[1], row[2], row[3], orjson.loads(row[4]), row[5], row[6])
+
+
+def marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def in_pieces(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    for start in range(0, len(values), _IN_MAX):
+        yield values[start : start + _IN_MAX]
+
+
+class SqliteRead:
+    """`madang.hub.ports.Read` on one connection inside a transaction."""
+
+    def __init__(self, connection: apsw.Connection, slot: PlaceSlot) -> None:
+        self._db = connection
+        self._slot = slot
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        return self._db.execute(sql, values).fetchall()
+
+    def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        return self._db.execute(sql, values).fetchone()
+
+    def last_seq(self) -> int:
+        row = self._one("SELECT max(seq) FROM log")
+        return int(row[0] or 0)
+
+    # --- entities ---
+
+    def find_entity(self, id_: str) -> Entity | None:
+        row = self._one(f"SELECT {_ENTITY_COLUMNS} FROM entity e WHERE e.id = ? AND e.deleted = 0", (id_,))
+        return None if row is None else _entity(row)
+
+    def find_entity_body(self, id_: str) -> tuple[str, str] | None:
+        """(type, attributes as JSON text) of an entity, unparsed: what a retrieve answers with."""
+        row: Any = self._one("SELECT e.type, e.body FROM entity e WHERE e.id = ? AND e.deleted = 0", (id_,))
+        return row  # type: ignore[no-any-return]
+
+    def query(self, query: Query) -> Page:
+        compiled = compile_query(query)
+        self._slot.test = compiled.place_test
+        try:
+            sql = f"SELECT {_ENTITY_COLUMNS} FROM entity e WHERE {compiled.where} ORDER BY {compiled.order} LIMIT ? OFFSET ?"
+            values = [*compiled.where_values, *compiled.order_values, query.limit + 1, query.offset]
+            rows = self._all(sql, values)
+            total = None
+            if query.count:
+                count_sql = f"SELECT count(*) FROM entity e WHERE {compiled.where}"
+                total = int(self._one(count_sql, compiled.where_values)[0])
+        finally:
+            self._slot.test = None
+        more = len(rows) > query.limit
+        entities = [_entity(r) for r in rows[: query.limit]]
+        return Page(entities, total, entities[-1].id if more and entities else None)
+
+    def list_types(self) -> dict[str, int]:
+        return dict(self._all("SELECT type, count(*) FROM entity WHERE deleted = 0 GROUP BY type ORDER BY type"))
+
+    # --- records ---
+
+    def find_record(self, id_: str) -> Record | None:
+        row = self._one(f"SELECT {_RECORD_COLUMNS} FROM record WHERE id = ?", (id_,))
+        return None if row is None else _record(row)
+
+    def list_records_by(self, type_: str, name: str, value: str) -> list[Record]:
+        rows = self._all(
+            f"SELECT {_RECORD_COLUMNS} FROM record WHERE id IN"
+            " (SELECT record_id FROM record_link WHERE type = ? AND name = ? AND value = ?) ORDER BY id",
+            (type_, name, value),
+        )
+        return [_record(r) for r in rows]
+
+    def list_records(self, type_: str, states: Sequence[str] | None = None) -> list[Record]:
+        if states is None:
+            rows = self._all(f"SELECT {_RECORD_COLUMNS} FROM record WHERE type = ? ORDER BY id", (type_,))
+        else:
+            rows = self._all(
+                f"SELECT {_RECORD_COLUMNS} FROM record WHERE type = ? AND state IN ({marks(states)}) ORDER BY id",
+                (type_, *states),
+            )
+        return [_record(r) for r in rows]
+
+    def list_versions(self, record_id: str) -> list[Version]:
+        rows = self._all(
+            "SELECT record_id, type, state, version, data, created_at, at, transition, seq FROM record_version"
+            " WHERE record_id = ? ORDER BY version",
+            (record_id,),
+        )
+        return [
+            Version(
+                Record(r[0], r[1], r[2], r[3], orjson.loads(r[4]), r[5], r[6]), _decode_transition(r[7]), r[6], r[8]
+            )
+            for r in rows
+        ]
+
+    def list_reference_versions(self, types: Sequence[str], at_seq: int) -> list[Entity]:
+        rows = self._all(
+            "SELECT v.entity_id, v.type, v.body, v.at, v.seq FROM reference_version v JOIN"
+            " (SELECT entity_id, max(seq) AS seq FROM reference_version"
+            f"  WHERE type IN ({marks(types)}) AND seq <= ? GROUP BY entity_id) USING (entity_id, seq)"
+            " WHERE v.body IS NOT NULL ORDER BY v.entity_id",
+            (*types, at_seq),
+        )
+        return [Entity(r[0], r[1], orjson.loads(r[2]), r[3], r[3], r[3], r[4]) for r in rows]
+
+    def list_record_versions_at(self, types: Sequence[str], at_seq: int) -> list[Record]:
+        rows = self._all(
+            "SELECT v.record_id, v.type, v.state, v.version, v.data, v.created_at, v.at FROM record_version v JOIN"
+            " (SELECT record_id, max(version) AS version FROM record_version"
+            f"  WHERE type IN ({marks(types)}) AND seq <= ? GROUP BY record_id) USING (record_id, version)"
+            " ORDER BY v.record_id",
+            (*types, at_seq),
+        )
+        return [_record(r) for r in rows]
+
+    # --- history and log ---
+
+    def history(
+        self, entity_id: str, attributes: Sequence[str], from_at: Instant, to_at: Instant, limit: int
+    ) -> list[HistoryRow]:
+        found = self._one("SELECT no FROM entity WHERE id = ?", (entity_id,))
+        if found is None or not attributes:
+            return []
+        names = {
+            no: text
+            for no, text in self._all(
+                f"SELECT no, text FROM name WHERE text IN ({marks(attributes)})", list(attributes)
+            )
+        }
+        days = [
+            row[0]
+            for row in self._all(
+                "SELECT day FROM history_day WHERE last_observed_at >= ? AND first_observed_at < ? ORDER BY day DESC",
+                (from_at, to_at),
+            )
+        ]
+        result: list[HistoryRow] = []
+        for no, name in sorted(names.items(), key=lambda item: item[1]):
+            rows: list[HistoryRow] = []
+            for day in days:
+                # Days are recorded days: late data of an older observed day may stand in a newer one, so all are asked.
+                for observed_at, seq, received_at, number, text in self._all(
+                    f"SELECT observed_at, seq, received_at, number, text FROM history_{day} WHERE entity = ?"
+                    " AND attribute = ? AND observed_at >= ? AND observed_at < ? ORDER BY observed_at DESC, seq DESC LIMIT ?",
+                    (found[0], no, from_at, to_at, limit),
+                ):
+                    value = number if text is None else orjson.loads(text)
+                    rows.append(HistoryRow(name, observed_at, received_at, value, seq))
+            rows.sort(key=lambda r: (r.observed_at, r.seq))
+            result.extend(rows[-limit:])
+        return result
+
+    def read_log(self, after_seq: int, limit: int) -> list[Change]:
+        return [
+            change_from_row(row)
+            for row in self._all(
+                "SELECT seq, kind, recorded_at, observed_at, received_at, entity_id, entity_type, source, late, attributes,"
+                " transition FROM log WHERE seq > ? ORDER BY seq LIMIT ?",
+                (after_seq, limit),
+            )
+        ]
+
+    # --- links, cursors, states ---
+
+    def find_link(self, kind: str, key: str) -> str | None:
+        row = self._one("SELECT id FROM link WHERE kind = ? AND key = ?", (kind, key))
+        return None if row is None else str(row[0])
+
+    def find_idempotent(self, key: str) -> bytes | None:
+        row = self._one("SELECT answer FROM idempotent WHERE key = ?", (key,))
+        return None if row is None else bytes(row[0])
+
+    def find_cursor(self, consumer: str) -> int:
+        row = self._one("SELECT seq FROM cursor WHERE consumer = ?", (consumer,))
+        return 0 if row is None else int(row[0])
+
+    def find_states(self, detector: str, keys: Sequence[str]) -> dict[str, bytes]:
+        result: dict[str, bytes] = {}
+        for piece in in_pieces(keys):
+            result.update(
+                (key, bytes(document))
+                for key, document in self._all(
+                    f"SELECT key, document FROM flow_state WHERE detector = ? AND key IN ({marks(piece)})",
+                    (detector, *piece),
+                )
+            )
+        return result
+
+    def list_wakes(self) -> list[tuple[Instant, str, str]]:
+        return [
+            (r[0], r[1], r[2])
+            for r in self._all(
+                "SELECT wake_at, detector, key FROM flow_state WHERE wake_at IS NOT NULL ORDER BY wake_at, detector, key"
+            )
+        ]
+
+    # --- deadlines, outbox, quarantine ---
+
+    def list_due_deadlines(self, now: Instant, limit: int) -> list[DueDeadline]:
+        rows = self._all(
+            "SELECT record_id, name, due_at, action, arguments FROM deadline WHERE due_at <= ?"
+            " ORDER BY due_at, record_id, name LIMIT ?",
+            (now, limit),
+        )
+        return [DueDeadline(r[0], Deadline(r[1], r[2], r[3], orjson.loads(r[4]))) for r in rows]
+
+    def list_deadlines(self, record_id: str) -> list[Deadline]:
+        rows = self._all(
+            "SELECT name, due_at, action, arguments FROM deadline WHERE record_id = ? ORDER BY due_at, name",
+            (record_id,),
+        )
+        return [Deadline(r[0], r[1], r[2], orjson.loads(r[3])) for r in rows]
+
+    def _outbox(self, where: str, values: Sequence[Any]) -> list[OutboxRow]:
+        rows = self._all(
+            "SELECT id, record_id, channel, receiver, reason, state, attempts, next_at, idempotency_key, error, created_at"
+            f" FROM outbox WHERE {where}",
+            values,
+        )
+        return [
+            OutboxRow(r[0], r[1], r[2], r[3], orjson.loads(r[4]), r[5], r[6], r[7], r[8], r[9], r[10]) for r in rows
+        ]
+
+    def list_outbox(self, state: str, limit: int, due_before: Instant | None = None) -> list[OutboxRow]:
+        if due_before is None:
+            return self._outbox("state = ? ORDER BY next_at, id LIMIT ?", (state, limit))
+        return self._outbox("state = ? AND next_at <= ? ORDER BY next_at, id LIMIT ?", (state, due_before, limit))
+
+    def list_outbox_of(self, record_id: str) -> list[OutboxRow]:
+        return self._outbox("record_id = ? ORDER BY id", (record_id,))
+
+    def list_quarantine(self, source: str | None, limit: int, before_id: int | None = None) -> list[QuarantineRow]:
+        where: list[str] = ["1"]
+        values: list[Any] = []
+        if source is not None:
+            where.append("source = ?")
+            values.append(source)
+        if before_id is not None:
+            where.append("id < ?")
+            values.append(before_id)
+        rows = self._all(
+            "SELECT id, source, received_at, code, detail, topic, payload FROM quarantine"
+            f" WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?",
+            (*values, limit),
+        )
+        return [QuarantineRow(r[0], r[1], r[2], r[3], r[4], r[5], bytes(r[6])) for r in rows]
+
+    def find_document(self, kind: str, id_: str) -> bytes | None:
+        row = self._one("SELECT body FROM document WHERE kind = ? AND id = ?", (kind, id_))
+        return None if row is None else bytes(row[0])
+
+    def list_documents(self, kind: str) -> list[tuple[str, bytes]]:
+        return [
+            (r[0], bytes(r[1])) for r in self._all("SELECT id, body FROM document WHERE kind = ? ORDER BY id", (kind,))
+        ]

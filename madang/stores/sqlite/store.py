@@ -1,0 +1,316 @@
+"""The embedded store: one writer thread with group commit, many readers, checkpoints off the commit path."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from madang.hub.ports import Clock, Read, StoreClosed, StoreError, StoreFull, StoreLocked, Tx
+from madang.model.change import Change
+from madang.stores.sqlite.reader import PlaceSlot, SqliteRead, configure
+from madang.stores.sqlite.schema import SchemaTooNew, prepare
+from madang.stores.sqlite.tx import SqliteTx, WriterMemory
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+OPS_PER_GROUP_MAX = 2_000
+"""Ops in one transaction: bounds how long the first of a group waits for the last."""
+GROUP_SECONDS_MAX = 0.25
+"""Time that a group may spend on its ops before it commits."""
+READERS_MAX = 8
+"""Idle read connections that are kept open."""
+CHECKPOINT_EVERY_S = 1.0
+WAL_RESTART_BYTES = 256 * 1024 * 1024
+"""When the write-ahead log is larger, the writer itself finishes the checkpoint between two groups so that the file starts over.
+Under steady load a checkpoint from another thread alone never catches up, and the file would grow without end."""
+
+
+class _Pending:
+    __slots__ = ("bulk", "future", "op")
+
+    def __init__(self, op: Callable[[Tx], Any], bulk: bool, future: "Future[Any]") -> None:
+        self.op = op
+        self.bulk = bulk
+        self.future = future
+
+
+class SqliteStore:
+    """`madang.hub.ports.Store` on one file. `folder` is the data folder (made when absent); this process locks it.
+
+    Raises StoreLocked when another process holds the folder, StoreError when the file is damaged or of a newer version.
+    """
+
+    def __init__(self, folder: Path, clock: Clock, *, tenant: str = "default", durable: bool = True) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{tenant}.db"
+        self._clock = clock
+        self._lock_file = _lock(folder)
+        try:
+            self._writer_db, self._writer_slot = self._connect(writer=True, durable=durable)
+            self._memory = WriterMemory(self._writer_db)
+        except BaseException:
+            self._lock_file.close()
+            raise
+        self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._readers: queue.LifoQueue[tuple[apsw.Connection, PlaceSlot]] = queue.LifoQueue(READERS_MAX)
+        self._listeners: tuple[Callable[[Sequence[Change]], None], ...] = ()
+        self._last_seq = self._memory.counters.seq
+        self._closed = False
+        self._close_lock = threading.Lock()
+        self._stop_checkpoints = threading.Event()
+        self._figures = {"commits": 0.0, "ops": 0.0, "rows": 0.0, "failed_commits": 0.0, "commit_seconds": 0.0}
+        self.failure: str = ""
+        """Why the last commit failed; empty when it did not."""
+        self._writer = threading.Thread(target=self._write_loop, name="madang-writer", daemon=True)
+        self._checkpointer = threading.Thread(target=self._checkpoint_loop, name="madang-checkpoint", daemon=True)
+        self._writer.start()
+        self._checkpointer.start()
+
+    # --- connections ---
+
+    def _connect(self, *, writer: bool, durable: bool = True) -> tuple[apsw.Connection, PlaceSlot]:
+        try:
+            db = apsw.Connection(str(self.path))
+            slot = configure(db)
+            if writer:
+                db.pragma("journal_mode", "wal")
+                db.pragma("synchronous", "full" if durable else "off")
+                db.pragma("wal_autocheckpoint", 0)
+                prepare(db)
+            else:
+                db.pragma("query_only", True)
+        except SchemaTooNew as error:
+            raise StoreError(str(error)) from error
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            raise StoreError(f"{self.path} is damaged ({error}): restore it from a backup") from error
+        except apsw.Error as error:
+            raise _translate(error) from error
+        return db, slot
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Read]:
+        """A consistent snapshot. May be used from any thread; do not keep it open while waiting for something else."""
+        if self._closed:
+            raise StoreClosed("the store is closed")
+        try:
+            db, slot = self._readers.get_nowait()
+        except queue.Empty:
+            db, slot = self._connect(writer=False)
+        try:
+            db.execute("BEGIN")
+            try:
+                yield SqliteRead(db, slot)
+            finally:
+                db.execute("COMMIT")
+        except BaseException:
+            db.close()
+            raise
+        try:
+            self._readers.put_nowait((db, slot))
+        except queue.Full:
+            db.close()
+
+    # --- writing ---
+
+    def write(self, op: Callable[[Tx], T], *, bulk: bool = False) -> Future[T]:
+        """See `madang.hub.ports.Store.write`."""
+        future: Future[T] = Future()
+        with self._close_lock:
+            if self._closed:
+                raise StoreClosed("the store is closed")
+            self._queue.put(_Pending(op, bulk, future))
+        return future
+
+    def _write_loop(self) -> None:
+        stopping = False
+        while not stopping:
+            first = self._queue.get()
+            if first is None:
+                break
+            group = [first]
+            while len(group) < OPS_PER_GROUP_MAX:
+                try:
+                    more = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    stopping = True
+                    break
+                group.append(more)
+            rest = group
+            while rest:
+                rest = self._run_group(rest)
+
+    def _run_group(self, group: list[_Pending]) -> list[_Pending]:
+        """Run ops until the group is empty or its time is up, commit, settle futures; gives back what did not run."""
+        db = self._writer_db
+        started = time.perf_counter()
+        done: list[tuple[_Pending, Any, BaseException | None]] = []
+        tx: SqliteTx | None = None
+        index = 0
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            tx = SqliteTx(db, self._writer_slot, self._memory, self._clock.now())
+            for index, pending in enumerate(group, 1):  # noqa: B007 - index says how far the group came
+                if not pending.future.set_running_or_notify_cancel():
+                    continue
+                tx.begin_op(pending.bulk)
+                try:
+                    result = pending.op(tx)
+                    tx.end_op()
+                except apsw.Error:
+                    raise
+                except BaseException as error:  # noqa: BLE001 - the op's error belongs to its caller: it goes into the future
+                    tx.undo_op()
+                    done.append((pending, None, error))
+                else:
+                    done.append((pending, result, None))
+                if time.perf_counter() - started > GROUP_SECONDS_MAX:
+                    break
+            tx.finish()
+            db.execute("COMMIT")
+        except apsw.Error as error:
+            self._fail_group(group[:index] if index else group, tx, error)
+            return group[index:] if index else []
+        tx.committed()
+        self.failure = ""
+        self._last_seq = self._memory.counters.seq
+        for listener in self._listeners:
+            if tx.changes:
+                listener(tx.changes)
+        for pending, result, problem in done:
+            if problem is not None:
+                pending.future.set_exception(problem)
+            else:
+                pending.future.set_result(result)
+        figures = self._figures
+        figures["commits"] += 1
+        figures["ops"] += len(done)
+        figures["rows"] += tx.rows_written
+        figures["commit_seconds"] += time.perf_counter() - started
+        self._restart_wal_if_large()
+        return group[index:]
+
+    def _fail_group(self, group: list[_Pending], tx: SqliteTx | None, error: apsw.Error) -> None:
+        """Nothing of the group happened: roll back, clean the memory, tell every caller."""
+        if self._writer_db.in_transaction:
+            with contextlib.suppress(apsw.Error):
+                self._writer_db.execute("ROLLBACK")
+        if tx is not None:
+            tx.rolled_back()
+        problem = _translate(error)
+        self.failure = str(problem)
+        self._figures["failed_commits"] += 1
+        logger.error("commit failed: %s", problem)
+        for pending in group:
+            if not pending.future.done():
+                # A future that was not yet running must be marked so before an exception can be set.
+                if not pending.future.running() and not pending.future.set_running_or_notify_cancel():
+                    continue
+                pending.future.set_exception(problem)
+        time.sleep(0.05)  # a full disk is not hammered
+
+    # --- checkpoints ---
+
+    def _wal_bytes(self) -> int:
+        try:
+            return os.stat(f"{self.path}-wal").st_size  # noqa: PTH116 - hot path, no Path object needed
+        except OSError:
+            return 0
+
+    def _restart_wal_if_large(self) -> None:
+        if self._wal_bytes() > WAL_RESTART_BYTES:
+            with contextlib.suppress(apsw.Error):
+                self._writer_db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _checkpoint_loop(self) -> None:
+        db = apsw.Connection(str(self.path))
+        db.set_busy_timeout(1_000)
+        while not self._stop_checkpoints.wait(CHECKPOINT_EVERY_S):
+            with contextlib.suppress(apsw.Error):
+                db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        db.close()
+
+    # --- the rest ---
+
+    def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> Callable[[], None]:
+        """See `madang.hub.ports.Store.subscribe`."""
+        self._listeners = (*self._listeners, listener)
+
+        def end() -> None:
+            self._listeners = tuple(x for x in self._listeners if x is not listener)
+
+        return end
+
+    def last_seq(self) -> int:
+        """Sequence of the last committed change."""
+        return self._last_seq
+
+    def stats(self) -> dict[str, float]:
+        """Counts since the start, and sizes now in bytes."""
+        return {
+            **self._figures,
+            "queue": float(self._queue.qsize()),
+            "wal_bytes": float(self._wal_bytes()),
+            "file_bytes": float(self.path.stat().st_size if self.path.exists() else 0),
+            "cached_entities": float(len(self._memory.entities)),
+        }
+
+    def close(self) -> None:
+        """Finish what is queued, checkpoint, let go of the folder. May be called twice."""
+        with self._close_lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        self._writer.join()
+        self._stop_checkpoints.set()
+        self._checkpointer.join()
+        while True:
+            try:
+                self._readers.get_nowait()[0].close()
+            except queue.Empty:
+                break
+        with contextlib.suppress(apsw.Error):
+            self._writer_db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._writer_db.close()
+        self._lock_file.close()
+
+
+def _lock(folder: Path) -> Any:
+    """Hold the data folder. The kernel lets go of the lock when the process ends, however it ends."""
+    file = (folder / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise StoreLocked(
+            f"another Madang (process {holder}) holds {folder}: stop it, or choose another folder with --data"
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _translate(error: apsw.Error) -> StoreError:
+    """SQLite's error in words for the person who must act."""
+    if isinstance(error, apsw.FullError):
+        return StoreFull(
+            "the disk is full: nothing was stored or acknowledged; free some space and it goes on by itself"
+        )
+    if isinstance(error, apsw.IOError):
+        return StoreFull(f"the disk cannot be written ({error}): nothing was stored or acknowledged; check the disk")
+    return StoreError(f"the store failed: {error}")
