@@ -1,7 +1,7 @@
 """The query tree: what every list, map, stream, count and export asks of a store.
 
-A store compiles it to SQL as text plus bound parameters; values never enter the text. Access policy adds its predicate by
-wrapping `where` in an `And`.
+A store compiles it to SQL as text plus bound parameters; values never enter the text. Access policy adds its
+predicate by wrapping `where` in an `And`.
 """
 
 from typing import Any
@@ -12,14 +12,16 @@ from msgspec import Struct
 class Compare(Struct, frozen=True):
     """`attribute op value`. `op`: ``==``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``~=`` (regular expression), ``!~=``.
 
-    Compares the plain value (or a Relationship's object). A list value on the right of ``==`` means any of them. Instants compare as text
-    in RFC 3339 UTC."""
+    Compares the plain value (or a Relationship's object). A list value on the right of ``==`` means any of them.
+    Instants compare as text in RFC 3339 UTC."""
 
     attribute: str
     op: str
     value: Any
     path: tuple[str, ...] = ()
     """Members inside the value, for ``attribute[a.b]``."""
+    sub: tuple[str, ...] = ()
+    """Sub-attributes (or ``observedAt``, ``unitCode``), for ``attribute.a.b``."""
 
 
 class Between(Struct, frozen=True):
@@ -29,16 +31,20 @@ class Between(Struct, frozen=True):
     low: Any
     high: Any
     path: tuple[str, ...] = ()
+    sub: tuple[str, ...] = ()
 
 
 class Exists(Struct, frozen=True):
     """The attribute is there."""
 
     attribute: str
+    path: tuple[str, ...] = ()
+    sub: tuple[str, ...] = ()
 
 
 class Contains(Struct, frozen=True):
-    """The text is somewhere in the id, or in the plain value of any of these attributes, letters' case ignored (console search)."""
+    """The text is somewhere in the id, or in the plain value of any of these attributes, letters' case ignored
+    (console search)."""
 
     text: str
     attributes: tuple[str, ...]
@@ -69,7 +75,8 @@ class Near(Struct, frozen=True):
 
 
 class Spatial(Struct, frozen=True):
-    """`relation` of the entity's geometry to `geometry`: within, contains, intersects, equals, disjoint, overlaps (clause 4.10)."""
+    """`relation` of the entity's geometry to `geometry`: within, contains, intersects, equals, disjoint, overlaps
+    (clause 4.10)."""
 
     relation: str
     geometry: dict[str, Any]

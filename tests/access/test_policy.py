@@ -67,5 +67,7 @@ def test_sees_one_entity_by_the_same_rule() -> None:
 
 
 def test_names_of_people_are_hidden_from_those_who_only_look() -> None:
-    assert mask_of(viewer, MANIFEST).apply({"driver": "홍길동", "number": "M-2026-000001"}) == {"number": "M-2026-000001"}
+    assert mask_of(viewer, MANIFEST).apply({"driver": "홍길동", "number": "M-2026-000001"}) == {
+        "number": "M-2026-000001"
+    }
     assert mask_of(caller_of("o", "officer"), MANIFEST) == Mask()
