@@ -62,6 +62,9 @@ class Decoded(Struct, frozen=True):
 
     readings: tuple[Reading, ...] = ()
     rejects: tuple[Reject, ...] = ()
+    keys: tuple[bytes | None, ...] = ()
+    """Identity of each reading, in the same order: equal keys are the same message come again. None: has none, so delivery
+    is at least once. Empty when the connector knows identity by other means."""
 
 
 def value_of(attribute: Attribute | None) -> Any:
