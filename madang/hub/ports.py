@@ -115,9 +115,17 @@ class Read(Protocol):
 
     def last_seq(self) -> int: ...
 
+    def log_time(self) -> Instant:
+        """`recorded_at` of the log's last row; 0 for an empty log."""
+        ...
+
     def find_entity(self, id_: str) -> Entity | None: ...
 
     def query(self, query: Query) -> Page: ...
+
+    def list_ids(self, type_: str) -> list[str]:
+        """Ids of all entities of a type, in order."""
+        ...
 
     def list_types(self) -> dict[str, int]:
         """Entity types with their number of entities."""
@@ -251,13 +259,19 @@ class Tx(Read, Protocol):
         self, record_id: str, channel: str, to: str, reason: dict[str, Any], idempotency_key: str
     ) -> None: ...
 
-    def mark_outbox(self, id_: int, state: str, next_at: Instant, error: str) -> None: ...
+    def mark_outbox(self, id_: int, state: str, next_at: Instant, error: str, attempts: int | None = None) -> None:
+        """How an attempt went. `attempts`: the new count; None adds one."""
+        ...
 
     def put_quarantine(
         self, source: str, received_at: Instant, code: str, detail: str, topic: str, payload: bytes
     ) -> None: ...
 
     def delete_quarantine(self, id_: int) -> None: ...
+
+    def trim_quarantine(self, rows_max: int) -> int:
+        """Let go of the oldest payloads beyond `rows_max`; gives their number."""
+        ...
 
     def put_document(self, kind: str, id_: str, document: bytes | None) -> None:
         """None deletes it."""

@@ -5,6 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from madang.model.entity import Attributes, value_of
+from madang.model.record import Record
 from madang.model.time import Instant
 
 READING = "reading"
@@ -53,6 +54,8 @@ class Change(Struct, frozen=True):
     late: bool = False
     """Older than the newest reading of this entity when it was recorded."""
     transition: Transition | None = None
+    record: Record | None = None
+    """For RECORD: the record as the action left it."""
     received_at: Instant = 0
 
     def value(self, name: str, default: Any = None) -> Any:

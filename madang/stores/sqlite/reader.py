@@ -8,6 +8,7 @@ from typing import Any
 import apsw
 import msgspec
 import orjson
+from msgspec import Struct
 
 from madang.hub.ports import DueDeadline, HistoryRow, OutboxRow, Page, QuarantineRow, Version
 from madang.model.change import Change, Transition
@@ -57,8 +58,19 @@ def configure(connection: apsw.Connection) -> PlaceSlot:
     return slot
 
 
+class Moved(Struct, frozen=True):
+    """What the log keeps of a record's change beside its attributes."""
+
+    transition: Transition
+    record: Record
+
+
+_decode_moved = msgspec.json.Decoder(Moved).decode
+
+
 def change_from_row(row: Sequence[Any]) -> Change:
     """A row of `log` (columns in the table's order) as a value."""
+    moved = None if row[10] is None else _decode_moved(row[10])
     return Change(
         seq=row[0],
         kind=row[1],
@@ -70,7 +82,8 @@ def change_from_row(row: Sequence[Any]) -> Change:
         source=row[7],
         late=bool(row[8]),
         attributes=orjson.loads(row[9]),
-        transition=None if row[10] is None else _decode_transition(row[10]),
+        transition=None if moved is None else moved.transition,
+        record=None if moved is None else moved.record,
     )
 
 
@@ -112,6 +125,10 @@ class SqliteRead:
         row = self._one("SELECT max(seq) FROM log")
         return int(row[0] or 0)
 
+    def log_time(self) -> Instant:
+        row = self._one("SELECT recorded_at FROM log ORDER BY seq DESC LIMIT 1")
+        return int(row[0]) if row is not None else 0
+
     # --- entities ---
 
     def find_entity(self, id_: str) -> Entity | None:
@@ -139,6 +156,10 @@ class SqliteRead:
         more = len(rows) > query.limit
         entities = [_entity(r) for r in rows[: query.limit]]
         return Page(entities, total, entities[-1].id if more and entities else None)
+
+    def list_ids(self, type_: str) -> list[str]:
+        rows = self._all("SELECT id FROM entity WHERE type = ? AND deleted = 0 ORDER BY id", (type_,))
+        return [row[0] for row in rows]
 
     def list_types(self) -> dict[str, int]:
         return dict(self._all("SELECT type, count(*) FROM entity WHERE deleted = 0 GROUP BY type ORDER BY type"))

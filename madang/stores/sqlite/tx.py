@@ -21,7 +21,7 @@ from madang.model.record import Record
 from madang.model.time import Instant, day_of, parse_instant, render_instant
 from madang.ngsild.query import Query
 from madang.procedure.contract import Deadline
-from madang.stores.sqlite.reader import PlaceSlot, SqliteRead, in_pieces, marks
+from madang.stores.sqlite.reader import Moved, PlaceSlot, SqliteRead, in_pieces, marks
 from madang.stores.sqlite.schema import HISTORY_DDL
 
 CACHE_ENTITIES_MAX = 100_000
@@ -424,11 +424,13 @@ class SqliteTx(SqliteRead):
 
     def _record_change(self, change: Change, attributes_json: str) -> None:
         self.changes.append(change)
-        transition = None if change.transition is None else msgspec.json.encode(change.transition).decode()
+        moved = None
+        if change.transition is not None and change.record is not None:
+            moved = msgspec.json.encode(Moved(change.transition, change.record)).decode()
         self._log.append(
             (
                 change.seq, change.kind, change.recorded_at, change.observed_at, change.received_at, change.entity_id,
-                change.entity_type, change.source, int(change.late), attributes_json, transition,
+                change.entity_type, change.source, int(change.late), attributes_json, moved,
             )
         )  # fmt: skip
 
@@ -598,6 +600,7 @@ class SqliteTx(SqliteRead):
             attributes=attributes,
             source=transition.actor,
             transition=transition,
+            record=record,
             received_at=self._now,
         )
         self._record_change(change, cached.body)
@@ -666,10 +669,10 @@ class SqliteTx(SqliteRead):
             (record_id, channel, to, orjson.dumps(reason).decode(), self._now, idempotency_key, self._now),
         )
 
-    def mark_outbox(self, id_: int, state: str, next_at: Instant, error: str) -> None:
+    def mark_outbox(self, id_: int, state: str, next_at: Instant, error: str, attempts: int | None = None) -> None:
         self._execute(
-            "UPDATE outbox SET state = ?, attempts = attempts + 1, next_at = ?, error = ? WHERE id = ?",
-            (state, next_at, error, id_),
+            "UPDATE outbox SET state = ?, attempts = coalesce(?, attempts + 1), next_at = ?, error = ? WHERE id = ?",
+            (state, attempts, next_at, error, id_),
         )
 
     def put_quarantine(
@@ -679,6 +682,14 @@ class SqliteTx(SqliteRead):
 
     def delete_quarantine(self, id_: int) -> None:
         self._execute("DELETE FROM quarantine WHERE id = ?", (id_,))
+
+    def trim_quarantine(self, rows_max: int) -> int:
+        self._before_read()
+        self._db.execute(
+            "DELETE FROM quarantine WHERE id <= (SELECT id FROM quarantine ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            (rows_max,),
+        )
+        return self._db.changes()
 
     def put_document(self, kind: str, id_: str, document: bytes | None) -> None:
         if document is None:
@@ -701,9 +712,16 @@ class SqliteTx(SqliteRead):
     def last_seq(self) -> int:
         return self._counters.seq
 
+    def log_time(self) -> Instant:
+        return self._now
+
     def query(self, query: Query) -> Page:
         self._before_read()
         return super().query(query)
+
+    def list_ids(self, type_: str) -> list[str]:
+        self._before_read()
+        return super().list_ids(type_)
 
     def list_types(self) -> dict[str, int]:
         self._before_read()
