@@ -43,7 +43,7 @@ OUTPUT_EVERY_S = 0.05
 LAG_MAX = 50_000
 """Changes that detectors may be behind before ingest slows its senders."""
 
-FindingSink = Callable[[Tx, Finding, str, int], None]
+FindingSink = Callable[[Tx, Finding, str, int], object]
 """(tx, finding, finding id, seq): opens or joins an incident inside the transaction."""
 
 

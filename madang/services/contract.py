@@ -112,5 +112,7 @@ class Service(Struct, frozen=True):
     parameters: tuple[Parameter, ...] = ()
     rules: dict[str, dict[str, str]] = field(default_factory=dict)
     """Title of every rule by language; keys are what findings carry in `rule`."""
+    checklists: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Rule -> reason codes of what to do about it, put on the incident as items to tick off."""
     locale_dir: Path | None = None
     """Folder with ko.json and en.json: reason code -> sentence with {parameter} places."""
