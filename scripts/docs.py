@@ -1,0 +1,169 @@
+"""Write the pages under docs/generated from the code, so that they cannot disagree with what runs: ``make docs``.
+
+`tests/repo/test_docs.py` renders every page again, and rewrites and fails where one is stale.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from madang.access.roles import PARTY_ROLES, PERMISSIONS, ROLES
+from madang.model.entity import AttributeType
+from madang.procedure.diagram import draw_page
+from madang.services.contract import Service
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "generated"
+NOTE = "Generated from the code by `make docs`. Do not edit."
+
+
+def services() -> Sequence[Service]:
+    """The services that this installation runs."""
+    from madang.app.services import SERVICES
+
+    return SERVICES
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; bars and line breaks inside a cell are escaped."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        cells = (str(cell).replace("|", "\\|").replace("\n", " ") for cell in row)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def page(title: str, *parts: str) -> str:
+    """A page with its one title."""
+    return "\n".join([f"# {title}\n", f"{NOTE}\n", *parts])
+
+
+def code(value: object) -> str:
+    """Inline code; empty for nothing."""
+    return f"`{value}`" if value not in ("", None) else ""
+
+
+def range_of(attribute: AttributeType) -> str:
+    """The believable range, as people write it."""
+    low, high = attribute.minimum, attribute.maximum
+    if low is None and high is None:
+        return ""
+    if high is None:
+        return f"from {low:g}"
+    return f"up to {high:g}" if low is None else f"{low:g} to {high:g}"
+
+
+def render_entity_types() -> str:
+    """Every entity type of every service with its attributes."""
+    parts = []
+    for service in services():
+        parts.append(f"## {service.title['en']} ({code(service.name)})\n")
+        for type_ in service.entity_types:
+            parts.append(f"### {type_.name}\n")
+            parts.append(f"{type_.title['en']} · {type_.title['ko']}. {type_.kind}, {type_.data_class}. {type_.source}.\n")
+            head = ("Attribute", "Meaning", "Kind", "Unit", "Range", "Source")
+            parts.append(
+                table(
+                    head,
+                    (
+                        (code(a.name), f"{a.title['en']} · {a.title['ko']}", a.kind, code(a.unit), range_of(a), a.source)
+                        for a in type_.attributes
+                    ),
+                )
+            )
+    return page("Entity types", *parts)
+
+
+def render_rules() -> str:
+    """Every rule, and the detectors that run."""
+    parts = []
+    for service in services():
+        parts.append(f"## {service.title['en']}\n")
+        rows = [(code(rule), title["en"], title["ko"]) for rule, title in service.rules.items()]
+        parts.append(table(("Rule", "English", "Korean"), rows))
+        parts.append("Detectors (what each rests on):\n")
+        parts.append(
+            table(
+                ("Detector", "Version", "Reads changes of", "Looks up"),
+                (
+                    (
+                        code(d.id),
+                        d.version,
+                        ", ".join(sorted(d.inputs)),
+                        ", ".join(sorted({lookup.type for lookup in d.lookups})),
+                    )
+                    for d in service.detectors
+                ),
+            )
+        )
+    return page("Rules", *parts)
+
+
+def render_parameters() -> str:
+    """Every limit that the city may set."""
+    rows = [
+        (code(p.name), p.title["en"], p.title["ko"], code(p.default), _limits(p.minimum, p.maximum), p.source)
+        for service in services()
+        for p in service.parameters
+    ]
+    return page(
+        "Parameters",
+        "Limits that the city may set. Every version is kept; a rule reads the one in force at its place in the log.\n",
+        table(("Parameter", "English", "Korean", "Default", "Range", "Where the default comes from"), rows),
+    )
+
+
+def _limits(low: float | None, high: float | None) -> str:
+    return range_of(AttributeType("", minimum=low, maximum=high))
+
+
+def render_indicators() -> str:
+    """Every figure with its method."""
+    rows = [
+        (code(i.id), i.title["en"], i.title["ko"], code(i.unit), i.method["en"])
+        for service in services()
+        for i in service.indicators
+    ]
+    return page("Indicators", table(("Indicator", "English", "Korean", "Unit", "Method"), rows))
+
+
+def render_procedures() -> str:
+    """Every life cycle: diagram and table."""
+    return draw_page(record_types())
+
+
+def record_types() -> list[Any]:
+    """Record types of the services and of the hub itself."""
+    from madang.app.services import RECORD_TYPES
+
+    return list(RECORD_TYPES)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "entity-types.md": render_entity_types,
+    "rules.md": render_rules,
+    "parameters.md": render_parameters,
+    "indicators.md": render_indicators,
+    "procedures.md": render_procedures,
+}
+
+
+def render_index() -> str:
+    """The list of pages."""
+    titles = {name: render().splitlines()[0].removeprefix("# ") for name, render in PAGES.items()}
+    return page("Generated pages", *(f"- [{title}]({name})" for name, title in titles.items()), "")
+
+
+def main() -> int:
+    """Write every page; says which changed."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, render in {**PAGES, "README.md": render_index}.items():
+        target, text = FOLDER / name, render()
+        if not target.is_file() or target.read_text(encoding="utf-8") != text:
+            target.write_text(text, encoding="utf-8")
+            print(f"docs/generated/{name} rewritten")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
