@@ -12,6 +12,7 @@ from madang.model.finding import Reason
 from madang.model.record import Record
 from madang.model.time import Instant
 from madang.procedure.contract import RecordType
+from madang.wire.source import Source
 
 
 class Parameter(Struct, frozen=True):
@@ -114,5 +115,7 @@ class Service(Struct, frozen=True):
     """Title of every rule by language; keys are what findings carry in `rule`."""
     checklists: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Rule -> reason codes of what to do about it, put on the incident as items to tick off."""
+    sources: tuple[Source, ...] = ()
+    """Sources that the sector brings: device protocols as data; each gets its secret when a city first starts."""
     locale_dir: Path | None = None
     """Folder with ko.json and en.json: reason code -> sentence with {parameter} places."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from madang.services.contract import Service
 from madang.services.manure.model import ENTITY_TYPES
 from madang.services.manure.parameters import PARAMETERS, RULES
+from madang.services.manure.sources import TRUCK_SOURCE
 from madang.services.manure.views import LAYERS, TABLES
 
 SERVICE = Service(
@@ -15,5 +16,6 @@ SERVICE = Service(
     tables=TABLES,
     parameters=PARAMETERS,
     rules=RULES,
+    sources=(TRUCK_SOURCE,),
     locale_dir=Path(__file__).parent / "locale",
 )

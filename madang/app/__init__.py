@@ -1,0 +1,1 @@
+"""Settings, wiring, processes, command line: the only layer that knows everything."""

@@ -1,0 +1,201 @@
+"""The command line: `madang demo | serve | replay | evaluate | token | source-secret | doctor | version`."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from madang import __version__
+from madang.app.settings import LOOPBACK, MQTT_PORT, PORT, Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _server_options(default_data: str) -> Callable[[F], F]:
+    """Options that every command with a server has."""
+
+    def add(command: F) -> F:
+        for option in reversed(
+            (
+                click.option(
+                    "--data",
+                    type=click.Path(path_type=Path, file_okay=False),
+                    default=default_data,
+                    show_default=True,
+                    help="Data folder; made when absent.",
+                ),
+                click.option("--host", default=LOOPBACK, show_default=True, help="Address that HTTP listens on."),
+                click.option("--port", default=PORT, show_default=True, help="HTTP port; 0 takes a free one."),
+                click.option("--mqtt-host", default=LOOPBACK, show_default=True, help="Address that MQTT listens on."),
+                click.option("--mqtt-port", default=MQTT_PORT, show_default=True, help="MQTT port; 0 takes a free one."),
+                click.option(
+                    "--log-format",
+                    type=click.Choice(["auto", "json", "text"]),
+                    default="auto",
+                    show_default=True,
+                    help="auto: text on a terminal, else one JSON object a line.",
+                ),
+                click.option(
+                    "--log-level",
+                    type=click.Choice(["debug", "info", "warning", "error"]),
+                    default="info",
+                    show_default=True,
+                ),
+            )
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    from madang.app.logs import set_up_logs
+
+    settings = Settings(**{name: options[name] for name in Settings.__struct_fields__})
+    set_up_logs(settings.log_format, settings.log_level)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a command's coroutine on uvloop; errors that a person can mend come out as one sentence."""
+    from madang.hub.ports import StoreError
+
+    try:
+        import uvloop
+    except ImportError:
+        runner = asyncio.Runner()
+    else:
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    try:
+        with runner:
+            runner.run(work)
+    except (StoreError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.group(context_settings={"auto_envvar_prefix": "MADANG", "help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Madang, the common platform of a city."""
+
+
+@main.command()
+@_server_options("./var/data")
+def serve(**options: Any) -> None:
+    """Run a city's server."""
+    settings = _settings(options)
+    from madang.app.run import run_server
+
+    _run(run_server(settings))
+
+
+@main.command()
+@_server_options("./var/demo")
+@click.option("--speed", type=click.FloatRange(0.1, 100), default=4.0, show_default=True, help="City seconds in a real one.")
+@click.option("--seed", default=1, show_default=True, help="Another seed is another city.")
+@click.option("--trucks", type=click.IntRange(1, 400), default=40, show_default=True)
+@click.option("--no-drivers", is_flag=True, help="Start the city without its trucks driving on (what happened so far stays).")
+def demo(speed: float, seed: int, trucks: int, no_drivers: bool, **options: Any) -> None:
+    """Run the sample city: a generated town whose trucks send over MQTT, in mid-story."""
+    settings = _settings(options)
+    from madang.app.demo import run_demo
+
+    _run(run_demo(settings, speed=speed, seed=seed, trucks=trucks, drive=not no_drivers))
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_server_options("./var/replay")
+@click.option("--tracks", type=click.IntRange(1), default=100, show_default=True, help="At most so many tracks.")
+@click.option("--speed", type=click.FloatRange(1, 10_000), default=60.0, show_default=True, help="City seconds in a real one.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--keep", is_flag=True, help="Keep the server running afterwards, to look at the result in the console.")
+def replay(files: tuple[Path, ...], tracks: int, speed: float, seed: int, keep: bool, **options: Any) -> None:
+    """Send recorded GPS tracks over MQTT into a server of their own, with a truck's weight laid over, and judge what was found.
+
+    FILES are CSV tracks (timestamp, x, y in metres, label) or zip archives of them. Prints JSON.
+    """
+    settings = _settings(options)
+    from madang.app.replay import run_replay
+
+    _run(run_replay(settings, list(files), tracks=tracks, speed=speed, seed=seed, keep=keep))
+
+
+@main.command()
+@click.argument("service", type=click.Choice(["manure"]))
+@click.option("--seed", default=1, show_default=True)
+@click.option("--days", type=click.IntRange(1, 3650), default=7, show_default=True, help="Simulated city days.")
+@click.option("--trucks", type=click.IntRange(1, 400), default=40, show_default=True)
+@click.option("--enriched", is_flag=True, help="Many more cheats: serves recall. Without: natural rates, serves false alarms.")
+@click.option("--until-events", type=click.IntRange(0), default=0, help="Go on after --days until so many true events happened.")
+@click.option("--details", is_flag=True, help="Also list every missed event and false alarm.")
+def evaluate(
+    service: str, seed: int, days: int, trucks: int, enriched: bool, until_events: int, details: bool
+) -> None:
+    """Judge a sector's rules on simulated city days at full speed, through decode and ingest. Prints JSON."""
+    from madang.app.evaluate import evaluate_manure
+    from madang.app.logs import set_up_logs
+
+    set_up_logs("auto", "warning")
+    result = evaluate_manure(
+        seed=seed, days=days, trucks=trucks, enriched=enriched, until_events=until_events, details=details
+    )
+    click.echo(json.dumps(result, ensure_ascii=False, indent=2))
+
+
+@main.command()
+@click.argument("name")
+@click.option("--role", default="viewer", show_default=True, help="admin, operator, officer, carrier, farm, plant, viewer, source.")
+@click.option("--party", default=None, help="Id of the carrier, farm or plant that the token acts for.")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), default="./var/data", show_default=True)
+def token(name: str, role: str, party: str | None, data: Path) -> None:
+    """Make a token and print it: it is shown this once. Works whether a server runs on the folder or not."""
+    from madang.app.tokens import make_token
+
+    try:
+        click.echo(make_token(data, name, role, party))
+    except (ValueError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command("source-secret")
+@click.argument("source")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), default="./var/data", show_default=True)
+def source_secret(source: str, data: Path) -> None:
+    """Give a source a new secret and print it: it is shown this once. The old one ends at once."""
+    from madang.app.tokens import new_source_secret
+
+    try:
+        click.echo(new_source_secret(data, source))
+    except (LookupError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), default="./var/data", show_default=True)
+def doctor(data: Path) -> None:
+    """Look for what could go wrong on this machine and in a data folder; ends with 1 when something must be mended."""
+    from madang.app.doctor import examine
+
+    bad = False
+    for check in examine(data):
+        mark = {"ok": click.style("ok  ", fg="green"), "warn": click.style("warn", fg="yellow")}.get(
+            check.state, click.style("FAIL", fg="red")
+        )
+        click.echo(f"{mark}  {check.what}: {check.detail}")
+        bad = bad or check.state == "fail"
+    sys.exit(1 if bad else 0)
+
+
+@main.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(f"madang {__version__}")
+
+
+if __name__ == "__main__":
+    main()

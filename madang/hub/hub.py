@@ -1,0 +1,226 @@
+"""The hub: use cases wired to one store, one clock and the services. What connectors and the API are handed.
+
+Construct it, then either `start` its threads (a server) or drive it by hand (`settle`, `tick`: evaluation, replay, tests).
+"""
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import Any
+
+from msgspec import Struct
+
+from madang.hub.flow import LAG_MAX, FlowHost
+from madang.hub.incidents import INCIDENT_PARAMETERS, Incidents
+from madang.hub.ingest import Ingest
+from madang.hub.parameters import Parameters
+from madang.hub.ports import Clock, Read, Store, StoreError, Tx
+from madang.hub.records import Records
+from madang.hub.registry import Registry
+from madang.hub.sources import Sources
+from madang.hub.tokens import Tokens
+from madang.hub.words import LABEL_ATTRIBUTES, Words
+from madang.model.entity import Attributes, value_of
+from madang.model.finding import Finding
+from madang.model.time import DAY, MINUTE, SECOND, Instant, day_of
+from madang.procedure.incident import INCIDENT
+from madang.services.contract import Service
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.2
+"""Real seconds between looks at what is due: deadlines and timers fire at most this late."""
+CLOCK_MARK_EVERY = MINUTE
+"""Log time never stands still longer than this: silence must be noticed also when nothing else happens."""
+STATUS_EVERY = 10 * SECOND
+"""How often source counters are kept."""
+MESSAGE_DAYS = 8
+"""Days for which a message's identity is remembered: one more than the oldest reading that a source may send."""
+QUARANTINE_ROWS_MAX = 100_000
+"""Quarantined payloads that are kept; the oldest leave first."""
+FLOW_RETRY_S = 1.0
+"""Wait after a commit of detectors failed (disk full)."""
+
+
+class City(Struct, frozen=True):
+    """What the console says of the city as a whole."""
+
+    name: dict[str, str]
+    bounds: tuple[float, float, float, float]
+    """West, south, east, north in degrees."""
+    time_zone: str = "Asia/Seoul"
+    sample: bool = False
+    """True for the generated sample city: the console says so."""
+    speed: float = 1.0
+    """City seconds in a real one."""
+
+
+class Hub:
+    """See the module's docstring. `clock` is the city's time (log time); `real_clock` is for sessions and sending."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        services: Iterable[Service],
+        city: City,
+        *,
+        real_clock: Clock | None = None,
+        extra_detectors: Iterable[Any] = (),
+    ) -> None:
+        services = tuple(services)
+        self.store = store
+        self.clock = clock
+        self.real_clock = real_clock or clock
+        self.city = city
+        self.services = services
+        self.registry = Registry(services, (INCIDENT,))
+        self.parameters = Parameters([*INCIDENT_PARAMETERS, *(p for s in services for p in s.parameters)])
+        self.words = Words(services, time_zone=city.time_zone, record_types=(INCIDENT,), find_label=self.find_label)
+        self.tokens = Tokens(store, self.real_clock, secrets.token_bytes)
+        self.sources = Sources(store, clock, secrets.token_hex)
+        self.records = Records(store, clock, tuple(self.registry.record_types.values()), self.parameters.value)
+        self.incidents = Incidents(self.records, {rule: items for s in services for rule, items in s.checklists.items()})
+        detectors = [d for s in services for d in s.detectors] + list(extra_detectors)
+        self.flow = FlowHost(store, detectors, self.parameters.defaults(), self._on_finding)
+        self.ingest = Ingest(store, clock, self.sources, self.flow.lag, LAG_MAX)
+        self._threads: list[threading.Thread] = []
+        self._stop = threading.Event()
+        self._on_stop: list[Callable[[], None]] = []
+        self._last_status: Instant = 0
+        self._last_housekeeping_day = ""
+        self._labels: dict[str, str] = {}
+
+    # --- life ---
+
+    def start(self) -> None:
+        """Start the background threads: detectors, and the ticker of deadlines and timers."""
+        for name, target in (("madang-flow", self._flow_loop), ("madang-ticker", self._tick_loop)):
+            thread = threading.Thread(target=target, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Stop the threads, keep counters and detector states. The store stays open; may be called twice."""
+        if self._stop.is_set():
+            return
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=30)
+        for callback in self._on_stop:
+            callback()
+        try:
+            self.store.write(self.sources.save_in).result(10)
+        except StoreError as error:
+            logger.warning("source counters were not kept at the stop: %s", error)
+        self.flow.close()
+
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the hub stops."""
+        self._on_stop.append(callback)
+
+    def _flow_loop(self) -> None:
+        for again in self.flow.resume_all():
+            logger.error("detector %s key %s stays paused: %s", again.detector, again.key, again.error)
+        while not self._stop.is_set():
+            try:
+                if self.flow.run_once() == 0:
+                    self.flow.wait(TICK_S)
+            except StoreError as error:
+                logger.error("detectors wait for the store: %s", error)
+                self._stop.wait(FLOW_RETRY_S)
+
+    def _tick_loop(self) -> None:
+        while not self._stop.wait(TICK_S):
+            try:
+                self.tick()
+            except StoreError as error:
+                logger.error("deadlines and timers wait for the store: %s", error)
+                self._stop.wait(FLOW_RETRY_S)
+
+    # --- time ---
+
+    def tick(self, *, force_mark: bool = False) -> None:
+        """One look at what is due: a clock mark when a timer or a deadline waits for it, deadlines, counters, housekeeping. Blocks until it is done."""
+        now = self.clock.now()
+        wake = self.flow.runner.next_wake()
+        with self.store.read() as read:
+            deadlines = bool(read.list_due_deadlines(now, 1))
+            log_time = read.log_time()
+        mark = force_mark or (wake is not None and wake <= now) or now - log_time >= CLOCK_MARK_EVERY
+        keep_status = now - self._last_status >= STATUS_EVERY
+        if mark or deadlines or keep_status:
+            self.store.write(lambda tx: self._tick_in(tx, mark, keep_status)).result()
+        if keep_status:
+            self._last_status = now
+        day = day_of(now)
+        if day != self._last_housekeeping_day:
+            self._last_housekeeping_day = day
+            self.store.write(lambda tx: self._housekeeping_in(tx, now)).result()
+
+    def _tick_in(self, tx: Tx, mark: bool, keep_status: bool) -> None:
+        if mark:
+            tx.append_clock_mark()
+        self.records.fire_due(tx)
+        if keep_status:
+            self.sources.save_in(tx)
+
+    def _housekeeping_in(self, tx: Tx, now: Instant) -> None:
+        tx.forget_messages(day_of(max(0, now - MESSAGE_DAYS * DAY)))
+        tx.trim_quarantine(QUARANTINE_ROWS_MAX)
+
+    def settle(self) -> None:
+        """Run detectors to the end of the log (without threads): for evaluation, replay and tests."""
+        self.flow.settle()
+
+    def _on_finding(self, tx: Tx, finding: Finding, finding_id: str, seq: int) -> None:
+        self.incidents.apply_finding_in(tx, finding, finding_id, seq)
+
+    # --- names ---
+
+    def find_label(self, id_: str) -> str | None:
+        """What people call an entity: its plate, name or number. Names are remembered; call `forget_label` when one changes."""
+        known = self._labels.get(id_)
+        if known is not None:
+            return known
+        with self.store.read() as read:
+            label = self.label_in(read, id_)
+        if label is not None:
+            if len(self._labels) > 50_000:
+                self._labels.clear()
+            self._labels[id_] = label
+        return label
+
+    def label_in(self, read: Read, id_: str) -> str | None:
+        """`find_label` on a snapshot, without memory."""
+        entity = read.find_entity(id_)
+        if entity is None:
+            return None
+        for name in LABEL_ATTRIBUTES:
+            value = value_of(entity.attributes.get(name))
+            if isinstance(value, str) and value:
+                return value
+        return None
+
+    # --- reference data ---
+
+    def put_reference(self, entities: Iterable[tuple[str, str, Attributes]], source: str) -> "Future[int]":
+        """Import entities (id, type, attributes), each as a new version where it changed; gives how many changed."""
+        rows = list(entities)
+        registry = self.registry
+
+        def op(tx: Tx) -> int:
+            changed = 0
+            for id_, type_, attributes in rows:
+                known = tx.find_entity(id_)
+                if known is not None and all(known.attributes.get(n) == a for n, a in attributes.items()):
+                    continue
+                reference = registry.is_reference(type_)
+                tx.put_entity(id_, type_, attributes, source, reference=reference, replace=False)
+                changed += 1
+            return changed
+
+        self._labels.clear()
+        return self.store.write(op)
