@@ -351,7 +351,10 @@ class Records:
         decision = decide(record_type, record, action, arguments, ctx, new_id)
         if isinstance(decision, Refusal):
             raise _error_of(decision)
-        msgspec.json.encode(decision.record.data)  # what cannot be stored must fail here, before anything is written
+        # Through JSON and back: what cannot be stored fails here, before anything is written, and what is answered is
+        # exactly what will be read (lists, never tuples).
+        data = msgspec.json.decode(msgspec.json.encode(decision.record.data))
+        decision = msgspec.structs.replace(decision, record=msgspec.structs.replace(decision.record, data=data))
         plans.add(record_type, decision)
         for ordinal, opening in enumerate(decision.effect.opens):
             opened_type = self.record_type(opening.type)
