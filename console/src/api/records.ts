@@ -1,0 +1,8 @@
+import { ask, post } from './http'
+import type { RecordDetail } from './types'
+
+export const getRecord = (id: string) => ask<RecordDetail>(`/api/records/${encodeURIComponent(id)}`)
+
+/** Asks for an action on the version that the person saw. The key makes a repeated click one action. */
+export const act = (id: string, action: string, version: number, values: Record<string, unknown>, onBehalfOf: string | null = null, key: string = crypto.randomUUID()) =>
+  post<{ record: RecordDetail }>(`/api/records/${encodeURIComponent(id)}/actions/${encodeURIComponent(action)}`, { version, arguments: values, on_behalf_of: onBehalfOf }, { 'idempotency-key': key })
