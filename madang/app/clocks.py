@@ -47,3 +47,24 @@ class ScaledClock:
     def real_seconds_until(self, at: Instant) -> float:
         """Real seconds until city time reaches `at`; 0 when it has."""
         return max(0.0, (at - self.now()) / SECOND / self.speed)
+
+
+class StoryClock:
+    """The sample city's clock: told while the hours before the story's beginning are filled in, then running by itself."""
+
+    def __init__(self, start_at: Instant, speed: float) -> None:
+        self.speed = speed
+        self._told: Instant | None = start_at
+        self._running: ScaledClock | None = None
+
+    def now(self) -> Instant:
+        """City time now."""
+        return self._running.now() if self._running is not None else (self._told or 0)
+
+    def set(self, now: Instant) -> None:
+        """Tell the time, until `go`."""
+        self._told = now
+
+    def go(self) -> None:
+        """Run from the time told last."""
+        self._running = ScaledClock(self._told or 0, self.speed)

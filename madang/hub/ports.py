@@ -165,6 +165,10 @@ class Read(Protocol):
         """The id that `key` leads to, e.g. kind ``situation``: situation -> incident id."""
         ...
 
+    def list_links(self, kind: str) -> list[tuple[str, str]]:
+        """(key, id) of all links of a kind, by key."""
+        ...
+
     def find_idempotent(self, key: str) -> bytes | None:
         """The kept answer to an idempotency key, or None."""
         ...

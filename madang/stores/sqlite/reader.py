@@ -274,6 +274,9 @@ class SqliteRead:
         row = self._one("SELECT id FROM link WHERE kind = ? AND key = ?", (kind, key))
         return None if row is None else str(row[0])
 
+    def list_links(self, kind: str) -> list[tuple[str, str]]:
+        return [(r[0], r[1]) for r in self._all("SELECT key, id FROM link WHERE kind = ? ORDER BY key", (kind,))]
+
     def find_idempotent(self, key: str) -> bytes | None:
         row = self._one("SELECT answer FROM idempotent WHERE key = ?", (key,))
         return None if row is None else bytes(row[0])
