@@ -103,6 +103,7 @@ class LandBook:
         shapely.prepare(self.water_zone)
         shapely.prepare(self.built)
         self.taken: list[Polygon] = []
+        self._boxes: list[tuple[float, float, float, float]] = []
         self.refresh_roads()
 
     def refresh_roads(self) -> None:
@@ -119,11 +120,21 @@ class LandBook:
             return False
         if any(self._roads[i].distance(area) < to_roads for i in self._road_tree.query(area.buffer(to_roads))):
             return False
+        x0, y0, x1, y1 = x0 - to_sites, y0 - to_sites, x1 + to_sites, y1 + to_sites
         return all(
-            t.bounds[0] > x1 + to_sites or t.bounds[2] < x0 - to_sites or t.bounds[1] > y1 + to_sites or t.bounds[3] < y0 - to_sites
-            or t.distance(area) >= to_sites
-            for t in self.taken
+            b[0] > x1 or b[2] < x0 or b[1] > y1 or b[3] < y0 or self.taken[k].distance(area) >= to_sites for k, b in enumerate(self._boxes)
         )
+
+    def take(self, area: Polygon) -> None:
+        """Book the area."""
+        self.taken.append(area)
+        self._boxes.append(area.bounds)
+
+    def release_last(self, count: int) -> None:
+        """Give the last `count` areas back."""
+        if count:
+            del self.taken[-count:]
+            del self._boxes[-count:]
 
     def village_at(self, place: XY) -> Name:
         """The name of the nearest village or township, for an address."""
@@ -164,7 +175,7 @@ def build_yards(
             continue
         name = names[len(sites)]
         book.drawing.attach(line, foot, [gate], (f"{name[0]} 진입로", f"{name[1]} access"))
-        book.taken.append(area)
+        book.take(area)
         book.refresh_roads()
         sites.append(Site(f"{code}{len(sites) + 1:03d}", kind, name, area, gate))
     return sites
@@ -281,9 +292,9 @@ def _field_block(book: LandBook, rng: np.random.Generator, road: LineString, s: 
                 path = [(across[0] + nx * (front + 3), across[1] + ny * (front + 3))]
             else:
                 path = [(across[0] + nx * (front + 8), across[1] + ny * (front + 8)), (start[0] + ux * (left + 4) + nx * (front + 12), start[1] + uy * (left + 4) + ny * (front + 12))]
-            book.taken.append(area)
+            book.take(area)
             block.append((area, path, foot, line))
     if len(block) < 2:
-        del book.taken[len(book.taken) - len(block):]
+        book.release_last(len(block))
         return []
     return block
