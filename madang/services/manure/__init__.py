@@ -5,6 +5,7 @@ from pathlib import Path
 from madang.services.contract import Service
 from madang.services.manure.model import ENTITY_TYPES
 from madang.services.manure.parameters import PARAMETERS, RULES
+from madang.services.manure.procedure import CHECKLISTS, RECORD_TYPES
 from madang.services.manure.sources import TRUCK_SOURCE
 from madang.services.manure.views import LAYERS, TABLES
 
@@ -12,10 +13,12 @@ SERVICE = Service(
     name="manure",
     title={"ko": "가축분뇨 운반", "en": "Livestock-manure transport"},
     entity_types=ENTITY_TYPES,
+    record_types=RECORD_TYPES,
     layers=LAYERS,
     tables=TABLES,
     parameters=PARAMETERS,
     rules=RULES,
+    checklists=CHECKLISTS,
     sources=(TRUCK_SOURCE,),
     locale_dir=Path(__file__).parent / "locale",
 )
