@@ -273,8 +273,11 @@ class Connection(asyncio.Protocol):
         # [MQTT-3.1.2-24]: one and a half times the keep-alive.
         self.patience_s = packet.keep_alive_s * 1.5
         listener.connected(self)
-        # No session is kept for a client, so none is ever present [MQTT-3.2.2-3].
-        self._transport.write(encode(Connack(ACCEPTED)))
+        # The session of a client that wants to keep one always exists: nothing is queued for it, and it has one
+        # subscription, its own command topic. So it is present, also after we were restarted. Were it not, a client such
+        # as gmqtt would throw away what it had sent and we had not acknowledged [MQTT-3.2.2-1], [MQTT-3.2.2-2].
+        self._commands = not packet.clean_session and bool(self._own_commands())
+        self._transport.write(encode(Connack(ACCEPTED, session_present=not packet.clean_session)))
         return None
 
     def _command_topic(self, source: Source) -> str:

@@ -265,6 +265,16 @@ async def test_15_subscriptions(start: Start) -> None:
         assert not listener.send_command(SOURCE.id, "T-8", b"report")
 
 
+async def test_15b_a_session_that_is_to_last_is_always_there(start: Start) -> None:
+    # gmqtt throws away what was not acknowledged when it is told that the session is gone.
+    listener = await start(FakeIngest())
+    async with await Device.open(listener.tcp_port) as device:
+        await device.send(Connect("T-9", 60, False, SOURCE.id, SECRET.encode()))
+        assert await device.packet() == Connack(0, session_present=True)
+        assert listener.send_command(SOURCE.id, "T-9", b"report")
+        assert await device.packet() == Publish("madang/T-9/command", b"report")
+
+
 @pytest.mark.parametrize("client_id", ["+", "#", "a/b"])
 async def test_16_a_client_id_is_never_a_wildcard(start: Start, client_id: str) -> None:
     listener = await start(FakeIngest())
@@ -376,6 +386,7 @@ async def test_24_stop_waits_for_the_commit_and_acknowledges(start: Start) -> No
         await device.publish(1)
         await until(lambda: len(ingest.batches) == 1)
         stopping = asyncio.create_task(listener.stop(grace_s=5))
+        await until(lambda: listener.stopping)
         await device.publish(2)  # too late: neither taken nor acknowledged
         assert await device.silent()
         ingest.commit(0)

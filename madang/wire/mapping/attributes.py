@@ -65,12 +65,12 @@ def _take_number(mapping: AttributeMapping) -> Take:
     name, path, unit, required = mapping.name, mapping.path, mapping.unit, mapping.required
     scale, offset = mapping.scale, mapping.offset
     converted = (scale, offset) != (1.0, 0.0)
-    find = compile_path(path)
+    flat, find = "." not in path, compile_path(path)
     low = -_EXACT if mapping.minimum is None else mapping.minimum
     high = _EXACT if mapping.maximum is None else mapping.maximum
 
     def take(item: dict[str, Any], attributes: Attributes, rejects: list[Reject]) -> None:
-        raw = find(item)
+        raw = item.get(path, MISSING) if flat else find(item)
         # NaN fails every comparison, so that it too goes the slow way.
         if raw.__class__ is float or raw.__class__ is int:
             value = raw * scale + offset if converted else raw
@@ -127,10 +127,10 @@ def _property(value: Any, unit: str | None) -> Attribute:
 
 def _take_boolean(mapping: AttributeMapping) -> Take:
     name, path, required = mapping.name, mapping.path, mapping.required
-    find = compile_path(path)
+    flat, find = "." not in path, compile_path(path)
 
     def take(item: dict[str, Any], attributes: Attributes, rejects: list[Reject]) -> None:
-        raw = find(item)
+        raw = item.get(path, MISSING) if flat else find(item)
         if raw is True or raw is False:
             attributes[name] = {"type": "Property", "value": raw}
         elif not _absent(name, path, raw, required, rejects):
