@@ -121,6 +121,10 @@ class Read(Protocol):
 
     def find_entity(self, id_: str) -> Entity | None: ...
 
+    def find_entity_body(self, id_: str) -> tuple[str, str] | None:
+        """(type, attributes as JSON text) of an entity: for answers that need not look into it."""
+        ...
+
     def query(self, query: Query) -> Page: ...
 
     def list_ids(self, type_: str) -> list[str]:

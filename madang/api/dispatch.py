@@ -1,0 +1,368 @@
+"""From an ASGI request to a handler and back: the one place for log-in, permissions, parameters, errors and headers.
+
+Every answer that is an error leaves through `_send_problem`, so there is one error shape whatever went wrong.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from base64 import b64decode
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from madang.access.roles import INGEST
+from madang.api import errors
+from madang.api.errors import Problem, problem_of
+from madang.api.route import LOGGED_IN, PUBLIC, Answer, Call, Receive, Route, Scope, Send
+from madang.api.router import Match, Router
+from madang.api.state import ApiState
+from madang.hub.tokens import NotAuthenticated
+from madang.hub.words import LANGUAGES
+from madang.model.caller import Caller
+
+logger = logging.getLogger(__name__)
+
+COOKIE = "madang_session"
+PARAMETERS_MAX = 64
+QUERY_LENGTH_MAX = 16_384
+HEADERS_LENGTH_MAX = 65_536
+ANONYMOUS = Caller(principal="anonymous", role="", permissions=frozenset())
+FALLBACK_LANG = "en"
+CSRF_HEADER = "x-requested-with"
+CSRF_VALUE = "madang"
+
+SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+NO_STORE = (b"cache-control", b"no-store")
+
+
+class Dispatcher:
+    """An ASGI app for HTTP over a route table; `fallback` answers GET of paths that the table does not have (the console)."""
+
+    def __init__(self, state: ApiState, routes: tuple[Route, ...], fallback: Route) -> None:
+        self.state = state
+        self.routes = routes
+        self._router = Router(routes)
+        self._fallback = fallback
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        sent: list[int] = []
+
+        async def counted(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                sent.append(message["status"])
+            if scope["method"] == "HEAD" and message["type"] == "http.response.body":
+                message = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
+            await send(message)
+
+        route: Route | None = None
+        lang = FALLBACK_LANG
+        try:
+            headers = _headers(scope)
+            lang = _language(headers.get("accept-language", ""))
+            self._check_host(headers)
+            match = self._router.find(_raw_path(scope))
+            route = self._find_route(scope["method"], scope["path"], match)
+            if route is None:
+                await self._options(counted, match)
+            else:
+                lang = await self._answer(route, scope, receive, counted, headers, match, lang)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge: the peer gets the one shape, the log the rest
+            problem = self._problem(error, scope, lang)
+            if not sent:
+                await _send_problem(counted, problem, ngsild=scope["path"].startswith("/ngsi-ld/"))
+        finally:
+            name = route.path if route is not None else "(none)"
+            status = str(sent[0]) if sent else "(gone)"
+            self.state.figures.requests.labels(scope["method"][:10], name, status).inc()
+            if route is None or route.raw is None:
+                self.state.figures.seconds.labels(name).observe(time.perf_counter() - started)
+
+    def _problem(self, error: Exception, scope: Scope, lang: str) -> Problem:
+        known = problem_of(error, self.state.hub.words, lang)
+        if known is not None:
+            return known
+        id_ = secrets.token_hex(8)
+        self.state.figures.errors.inc()
+        logger.exception("request failed: %s %s (error %s)", scope["method"], scope["path"], id_)
+        return Problem(
+            500, "unexpected", f"Something failed here, not with you. The log has it as {id_}.", kind=None, error_id=id_
+        )
+
+    # ── finding the row ─────────────────────────────────────────────────────
+
+    def _find_route(self, method: str, path: str, match: Match | None) -> Route | None:
+        """The row; None for OPTIONS of a path that is there. Raises Problem 404, 405."""
+        if match is None:
+            if _is_api_path(path) or method not in ("GET", "HEAD"):
+                raise Problem(404, "no-such-path", f"There is no {path[:200]}. /openapi.json lists what there is.")
+            return self._fallback
+        route = match.routes.get("GET" if method == "HEAD" else method)
+        if route is not None and (method != "HEAD" or route.head):
+            return route
+        if method == "OPTIONS":
+            return None
+        allowed = _allowed(match)
+        raise Problem(
+            405, "method-not-allowed", f"{method[:20]} is not for this path; it takes {allowed}.",
+            headers=(("Allow", allowed),),
+        )  # fmt: skip
+
+    async def _options(self, send: Send, match: Match | None) -> None:
+        allowed = "" if match is None else _allowed(match)
+        await send_answer(send, Answer(None, 204, (("Allow", allowed),)))
+
+    def _check_host(self, headers: dict[str, str]) -> None:
+        hosts = self.state.settings.hosts
+        if hosts and _host_name(headers.get("host", "")) not in hosts:
+            raise Problem(421, "wrong-host", "This server does not answer under that name.")
+
+    # ── answering ───────────────────────────────────────────────────────────
+
+    async def _answer(
+        self, route: Route, scope: Scope, receive: Receive, send: Send, headers: dict[str, str], match: Match | None,
+        lang: str,
+    ) -> str:  # fmt: skip
+        """Let the row's handler answer; gives the language that was asked for."""
+        path = {} if match is None else match.path
+        cookie = _cookie(headers.get("cookie", ""))
+        caller = self._authenticate(route, scope, headers, cookie, path)
+        self._authorise(route, caller)
+        query = parse_query(route, scope.get("query_string", b""))
+        asked = query.get("lang")
+        if asked is not None:
+            lang = asked
+        call = Call(self.state, route, scope, receive, headers, path, query, caller, lang, cookie)
+        if route.raw is not None:
+            await route.raw(call, send)
+            return lang
+        assert route.handler is not None
+        answer = await route.handler(call)
+        await send_answer(send, answer)
+        return lang
+
+    def _authenticate(
+        self, route: Route, scope: Scope, headers: dict[str, str], cookie: str, path: dict[str, str]
+    ) -> Caller:
+        """Who asks. Raises NotAuthenticated, TooManyFailures, Problem."""
+        if route.permission == PUBLIC:
+            return ANONYMOUS
+        authorization = headers.get("authorization", "")
+        address = str(scope["client"][0]) if scope.get("client") else ""
+        if route.source_login:
+            caller = self._authenticate_source(authorization, path.get("id", ""))
+            if caller is not None:
+                return caller
+        if authorization:
+            scheme, _, secret = authorization.partition(" ")
+            if scheme.lower() != "bearer":
+                raise NotAuthenticated("send the header Authorization: Bearer <token>")
+            return self.state.hub.tokens.authenticate(secret.strip(), address)
+        if cookie:
+            caller = self.state.hub.tokens.resume_session(cookie)
+            if route.method not in ("GET", "HEAD") and not _is_own_page(headers):
+                raise Problem(
+                    403, "cross-site", f"Send the header X-Requested-With: {CSRF_VALUE} with a cookie's request."
+                )
+            return caller
+        raise NotAuthenticated("log in: send Authorization: Bearer <token>, or open a session with POST /api/session")
+
+    def _authenticate_source(self, authorization: str, source_id: str) -> Caller | None:
+        """A source by its own secret: HTTP Basic ``source:secret``, or Bearer with the secret. None: not by that."""
+        scheme, _, rest = authorization.partition(" ")
+        secret = rest.strip()
+        if scheme.lower() == "basic":
+            try:
+                name, _, secret = b64decode(secret, validate=True).decode("utf-8").partition(":")
+            except ValueError:
+                raise NotAuthenticated("the Basic credentials are not base64 of source:secret in UTF-8") from None
+            if name != source_id:
+                raise NotAuthenticated(f"log in as the source itself, {source_id}")
+        elif scheme.lower() != "bearer" or secret.startswith("mdg_"):
+            return None
+        source = self.state.hub.ingest.authenticate_source(source_id, secret)
+        if source is None:
+            raise NotAuthenticated("no such source, or the secret is not its own")
+        return Caller(principal=f"source:{source.id}", role="source", permissions=frozenset({INGEST}))
+
+    @staticmethod
+    def _authorise(route: Route, caller: Caller) -> None:
+        if route.permission in (PUBLIC, LOGGED_IN):
+            return
+        wanted = route.permission.split()
+        if not any(caller.may(permission) for permission in wanted):
+            needed = " or ".join(wanted)
+            raise Problem(
+                403, "forbidden", f"This needs the permission {needed}; your role {caller.role} does not hold it.",
+                permission=needed,
+            )  # fmt: skip
+
+
+# ── reading the request ─────────────────────────────────────────────────────
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Header values by name in small letters; repeated ones joined by commas (RFC 9110 5.3), cookies by semicolons."""
+    found: dict[str, str] = {}
+    size = 0
+    for name, value in scope["headers"]:
+        size += len(name) + len(value)
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        if key in found:
+            text = found[key] + ("; " if key == "cookie" else ", ") + text
+        found[key] = text
+    if size > HEADERS_LENGTH_MAX:
+        raise Problem(431, "headers-too-large", "The headers are too large.")
+    return found
+
+
+def _raw_path(scope: Scope) -> bytes:
+    raw = scope.get("raw_path")
+    if isinstance(raw, bytes) and raw:
+        return raw.split(b"?", 1)[0]
+    return str(scope["path"]).encode("utf-8")
+
+
+def _cookie(header: str) -> str:
+    if COOKIE not in header:
+        return ""
+    try:
+        cookies: SimpleCookie = SimpleCookie(header)
+    except CookieError:
+        return ""
+    morsel = cookies.get(COOKIE)
+    return "" if morsel is None else morsel.value
+
+
+def _is_own_page(headers: dict[str, str]) -> bool:
+    """A write with a cookie comes from our own page: it says so by a header that no foreign form can send, or its Origin is
+    the host that it was sent to."""
+    if headers.get(CSRF_HEADER, "").lower() == CSRF_VALUE:
+        return True
+    origin = headers.get("origin", "")
+    host = headers.get("host", "")
+    return bool(host) and origin.partition("://")[2] == host
+
+
+def _language(header: str) -> str:
+    """The first language of Accept-Language that we have, by weight."""
+    best, weight = FALLBACK_LANG, 0.0
+    for part in header.split(",")[:16]:
+        tag, _, parameters = part.strip().partition(";")
+        lang = tag.strip().lower().split("-", 1)[0]
+        if lang not in LANGUAGES:
+            continue
+        q = 1.0
+        name, _, value = parameters.strip().partition("=")
+        if name == "q":
+            try:
+                q = float(value)
+            except ValueError:
+                q = 0.0
+        if q > weight:
+            best, weight = lang, q
+    return best
+
+
+def parse_query(route: Route, raw: bytes) -> dict[str, Any]:
+    """The query's values by name, defaults filled in. Raises Problem 400 (unknown, twice, wrong), 501 (not yet)."""
+    query: dict[str, Any] = {param.name: param.default for param in route.parameters if param.default is not None}
+    if not raw:
+        return query
+    if len(raw) > QUERY_LENGTH_MAX:
+        raise Problem(400, "query-too-long", f"The query is longer than {QUERY_LENGTH_MAX} bytes.")
+    try:
+        text = raw.decode("ascii")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX)
+    except UnicodeDecodeError:
+        raise Problem(400, "bad-query", "The query is not UTF-8.") from None
+    except ValueError:
+        raise Problem(400, "bad-query", f"The query has more than {PARAMETERS_MAX} parameters.") from None
+    declared = {param.name: param for param in route.parameters}
+    given: set[str] = set()
+    for name, value in pairs:
+        if name in given:
+            raise Problem(400, "repeated-parameter", f"Parameter {name[:80]} is given twice.", parameter=name[:80])
+        given.add(name)
+        param = declared.get(name)
+        if param is not None:
+            query[name] = param.parse(value)
+        elif name == "lang" and route.tag != "ngsi-ld":
+            if value not in LANGUAGES:
+                raise Problem(
+                    400, "bad-parameter", f"Parameter lang must be one of {', '.join(LANGUAGES)}.", parameter=name
+                )
+            query[name] = value
+        elif name in route.not_yet:
+            raise Problem(501, "not-yet", f"Parameter {name} belongs to the standard; Madang does not have it yet.")
+        else:
+            known = ", ".join([*declared, *(() if route.tag == "ngsi-ld" else ("lang",))]) or "none"
+            raise Problem(400, "unknown-parameter", f"Parameter {name[:80]} is not known here; known: {known}.",
+                          parameter=name[:80], known=list(declared))  # fmt: skip
+    return query
+
+
+def _is_api_path(path: str) -> bool:
+    return path.startswith(("/api/", "/ngsi-ld/")) or path in ("/api", "/ngsi-ld")
+
+
+def _allowed(match: Match) -> str:
+    methods = set(match.routes) | {"OPTIONS"}
+    if "GET" in methods:
+        methods.add("HEAD")
+    return ", ".join(sorted(methods))
+
+
+def _host_name(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0].lower()
+
+
+# ── sending the answer ──────────────────────────────────────────────────────
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Send a whole answer."""
+    content = answer.content
+    if content is None:
+        body = b""
+    elif isinstance(content, bytes):
+        body = content
+    else:
+        body = msgspec.json.encode(content)
+    headers = start_headers(answer.media_type if content is not None else "", answer.headers)
+    if answer.status not in (204, 304):
+        headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def start_headers(media_type: str, headers: tuple[tuple[str, str], ...] = ()) -> list[tuple[bytes, bytes]]:
+    """The headers of any answer: what it says, what protects it, and that it is not to be kept unless it says so."""
+    result = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    if media_type:
+        result.append((b"content-type", media_type.encode("latin-1")))
+    names = {name for name, _ in result}
+    result += [header for header in SECURITY_HEADERS if header[0] not in names]
+    if b"cache-control" not in names:
+        result.append(NO_STORE)
+    return result
+
+
+async def _send_problem(send: Send, problem: Problem, *, ngsild: bool) -> None:
+    body = problem.body(ngsild=ngsild)
+    await send_answer(send, Answer(body, problem.status, problem.headers, errors.MEDIA_TYPE))

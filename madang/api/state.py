@@ -1,0 +1,58 @@
+"""What the whole API shares: the hub, the feed, its settings, its threads, its figures."""
+
+import asyncio
+from collections import OrderedDict
+from concurrent.futures import Executor
+from pathlib import Path
+
+from msgspec import Struct
+
+from madang.api.figures import Figures
+from madang.hub.entities import Entities
+from madang.hub.feed import Feed
+from madang.hub.hub import Hub
+
+
+class RenderedLayer(Struct, frozen=True):
+    """A map layer, ready to be sent."""
+
+    etag: str
+    plain: bytes
+    packed: bytes
+    """gzip; empty for a small one."""
+
+
+CONSOLE_DIR = Path(__file__).parents[1] / "console_dist"
+"""The built console inside the package."""
+
+
+class ApiSettings(Struct, frozen=True):
+    """How the API is served."""
+
+    console_dir: Path = CONSOLE_DIR
+    hosts: tuple[str, ...] = ()
+    """Names in the Host header that are answered; empty: all. Set it where browsers reach the server (DNS rebinding)."""
+    secure_cookie: bool = False
+    """True behind TLS: the session cookie is then never sent over plain HTTP."""
+    read_threads: int = 4
+    """Threads for questions that may take long."""
+
+
+class ApiState:
+    """See the module's docstring."""
+
+    __slots__ = ("entities", "executor", "feed", "figures", "hub", "layers", "settings", "stopping", "summaries")
+
+    def __init__(self, hub: Hub, feed: Feed, settings: ApiSettings, executor: Executor) -> None:
+        self.hub = hub
+        self.feed = feed
+        self.settings = settings
+        self.entities = Entities(hub.store, hub.registry)
+        self.executor = executor
+        self.figures = Figures()
+        self.layers: dict[tuple[str, int], RenderedLayer] = {}
+        """Layers as all city staff see them, by (id, version)."""
+        self.summaries: OrderedDict[tuple[str, int, str], bytes] = OrderedDict()
+        """Rows of the queue as streams send them, by (incident, version, language)."""
+        self.stopping = asyncio.Event()
+        """Set when the server stops: open streams end."""

@@ -1,0 +1,189 @@
+"""One look at the hub: a caller, a language, a snapshot. Every question is asked through it, so policy is in one place."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from madang.access.policy import Everything, Mask, Nothing, Scope, Subject, mask_of, narrow, plain_values, scope, sees
+from madang.hub.hub import Hub
+from madang.hub.ports import Page, Read
+from madang.hub.queries.errors import NotFound, Refused
+from madang.hub.words import find_label, last_part
+from madang.model.caller import Caller
+from madang.model.entity import Entity
+from madang.model.finding import Reason
+from madang.model.record import Record
+from madang.ngsild.query import Compare, Or, Query
+from madang.procedure.contract import RecordType
+
+OWN_IDS_MAX = 10_000
+
+
+class Look:
+    """See the module's docstring. Lives as long as its snapshot; one thread."""
+
+    def __init__(self, hub: Hub, caller: Caller, lang: str, read: Read) -> None:
+        self.hub = hub
+        self.caller = caller
+        self.lang = lang
+        self.read = read
+        self.now = hub.clock.now()
+        self._own_ids: frozenset[str] | None = None
+        self._labels: dict[str, str] = {}
+
+    # ── policy ──────────────────────────────────────────────────────────────
+
+    def subject(self, type_: str) -> Subject:
+        """What policy must know of a type; an undeclared one is a thing of no party."""
+        registry = self.hub.registry
+        record_type = registry.record_types.get(type_)
+        if record_type is not None:
+            return Subject(type_, "record", record_type.data_class, record_type.parties, record_type.read_permission)
+        declared = registry.entity_types.get(type_)
+        if declared is None:
+            return Subject(type_, "thing")
+        return Subject(type_, declared.kind, declared.data_class, declared.parties)
+
+    def scope(self, type_: str) -> Scope:
+        """What of a type this caller sees."""
+        subject = self.subject(type_)
+        return scope(self.caller, subject, self.own_ids if subject.parties else ())
+
+    def may_see_type(self, type_: str) -> bool:
+        return not isinstance(self.scope(type_), Nothing)
+
+    def require_type(self, type_: str) -> None:
+        """Raises Refused when nothing of the type is for this caller."""
+        if not self.may_see_type(type_):
+            raise Refused(f"You may not see {type_}: it needs the permission {self.subject(type_).read_permission}.")
+
+    @property
+    def own_ids(self) -> frozenset[str]:
+        """Ids of things that name the caller's party (its vehicles); empty for city staff."""
+        if self._own_ids is None:
+            self._own_ids = self._find_own_ids()
+        return self._own_ids
+
+    def _find_own_ids(self) -> frozenset[str]:
+        party = self.caller.party
+        if party is None:
+            return frozenset()
+        found: set[str] = set()
+        for declared in self.hub.registry.entity_types.values():
+            if declared.kind != "thing" or not declared.parties:
+                continue
+            where = Or(tuple(Compare(name, "==", party) for name in declared.parties))
+            page = self.read.query(Query(types=(declared.name,), where=where, limit=OWN_IDS_MAX))
+            found.update(entity.id for entity in page.entities)
+        return frozenset(found)
+
+    def mask(self, type_: str) -> Mask:
+        """What to hide of a visible entity of the type."""
+        return mask_of(self.caller, self.subject(type_))
+
+    def query(self, query: Query) -> Page:
+        """A query of one or more types, narrowed to what the caller sees. Types that it may not see give nothing."""
+        types = query.types or tuple(self.read.list_types())
+        plain: list[str] = []
+        restricted: list[tuple[str, Or]] = []
+        for type_ in types:
+            visible = self.scope(type_)
+            if isinstance(visible, Everything):
+                plain.append(type_)
+            elif isinstance(visible, Or):
+                restricted.append((type_, visible))
+        if not plain and not restricted:
+            return Page([], 0 if query.count else None, None)
+        if restricted and (plain or len(restricted) > 1):
+            return self._query_mixed(query, plain, restricted)
+        if restricted:
+            type_, predicate = restricted[0]
+            return self.read.query(msgspec.structs.replace(query, types=(type_,), where=narrow(query.where, predicate)))
+        if not query.types and len(plain) == len(types):
+            return self.read.query(query)
+        return self.read.query(msgspec.structs.replace(query, types=tuple(plain)))
+
+    def _query_mixed(self, query: Query, plain: list[str], restricted: list[tuple[str, Or]]) -> Page:
+        """Types under different predicates in one list: asked one by one and put together by id. Only for callers of a
+        party, whose share is small; sorted by id only."""
+        wanted = query.offset + query.limit
+        parts = [(tuple(plain), query.where)] if plain else []
+        parts += [((type_,), narrow(query.where, predicate)) for type_, predicate in restricted]
+        entities: list[Entity] = []
+        total = 0
+        for types, where in parts:
+            page = self.read.query(
+                msgspec.structs.replace(query, types=types, where=where, limit=wanted + 1, offset=0, sort=None)
+            )
+            entities += page.entities
+            total += page.total or 0
+        entities.sort(key=lambda entity: entity.id)
+        shown = entities[query.offset : wanted]
+        more = len(entities) > wanted
+        return Page(shown, total if query.count else None, shown[-1].id if more and shown else None)
+
+    def sees(self, entity: Entity) -> bool:
+        """May the caller see this entity?"""
+        subject = self.subject(entity.type)
+        own = self.own_ids if subject.parties else ()
+        return sees(self.caller, subject, plain_values(entity.attributes), own, entity.id)
+
+    def sees_record(self, record: Record) -> bool:
+        """May the caller see this record?"""
+        subject = self.subject(record.type)
+        own = self.own_ids if subject.parties else ()
+        return sees(self.caller, subject, record.data, own, record.id)
+
+    def get_entity(self, id_: str) -> Entity:
+        """The entity. Raises NotFound, also for one that is not the caller's to see."""
+        entity = self.read.find_entity(id_)
+        if entity is None or not self.sees(entity):
+            raise NotFound(f"There is no {id_}, or you may not see it.")
+        return entity
+
+    def get_record(self, id_: str) -> Record:
+        """The record. Raises NotFound, also for one that is not the caller's to see."""
+        record = self.read.find_record(id_)
+        if record is None or not self.sees_record(record):
+            raise NotFound(f"There is no record {id_}, or you may not see it.")
+        return record
+
+    def record_type(self, name: str) -> RecordType:
+        """The declaration. Raises NotFound."""
+        record_type = self.hub.registry.record_types.get(name)
+        if record_type is None:
+            raise NotFound(f"There is no record type {name}.")
+        return record_type
+
+    # ── words ───────────────────────────────────────────────────────────────
+
+    def label(self, id_: str) -> str:
+        """What people call the entity with this id, read from the same snapshot."""
+        known = self._labels.get(id_)
+        if known is None:
+            entity = self.read.find_entity(id_)
+            known = (find_label(entity) if entity is not None else None) or last_part(id_)
+            self._labels[id_] = known
+        return known
+
+    def say(self, reason: Reason | dict[str, Any] | str | None) -> str:
+        """A reason as a sentence."""
+        return "" if reason is None else self.hub.words.say(reason, self.lang)
+
+    def title(self, titles: dict[str, str] | None, default: str = "") -> str:
+        return self.hub.words.title(titles, self.lang, default)
+
+    def type_title(self, type_: str) -> str:
+        """What people call a type."""
+        registry = self.hub.registry
+        declared = registry.record_types.get(type_) or registry.entity_types.get(type_)
+        return type_ if declared is None else self.title(declared.title, type_)
+
+
+@contextmanager
+def looking(hub: Hub, caller: Caller, lang: str) -> Iterator[Look]:
+    """A look for the length of a `with` block."""
+    with hub.store.read() as read:
+        yield Look(hub, caller, lang, read)
