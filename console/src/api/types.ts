@@ -46,7 +46,9 @@ export interface LiveThing {
   observed_at: string | null
   state: 'ok' | 'stale' | 'incident'
   severity: string | null
-  weight?: number | null
+  weight_kg: number | null
+  /** Ignition; null: not known. */
+  active: boolean | null
 }
 
 export interface Live {
@@ -66,7 +68,7 @@ export interface Incident {
   lane: 'act' | 'look' | 'log'
   title: string
   sentence: string
-  subject: string
+  subject: string | null
   subject_label: string
   lon: number | null
   lat: number | null
@@ -96,16 +98,21 @@ export interface Measure {
   relation: string
   unit: string
   met: boolean
+  value_text: string
+  limit_text: string
 }
 
 export interface Why {
   rule: string
   rule_title: string
   rule_version: string
+  severity: string
   sentence: string
   measures: Measure[]
   would_differ: string[]
   withdrawn: boolean
+  withdrawn_sentence: string | null
+  marked_at: string
   completed_at: string
   found_at: string
 }
@@ -124,6 +131,13 @@ export interface Involved {
   label: string
 }
 
+export interface Change {
+  name: string
+  title: string
+  before: string
+  after: string
+}
+
 export interface TrailEntry {
   version: number
   action: string
@@ -131,10 +145,16 @@ export interface TrailEntry {
   actor: string
   on_behalf_of: string | null
   at: string
-  from_state: string
+  from_state: string | null
   to_state: string
+  to_state_title: string
   note: string | null
-  changes: unknown
+  changes: Change[]
+}
+
+export interface Choice {
+  value: string
+  title: string
 }
 
 export interface Argument {
@@ -143,7 +163,11 @@ export interface Argument {
   required: boolean
   title: string
   unit: string
-  choices: { value: string; title: string }[]
+  choices: Choice[]
+  entity_types: string[]
+  minimum: number | null
+  maximum: number | null
+  length_max: number
 }
 
 export interface Action {
@@ -153,6 +177,7 @@ export interface Action {
   permission: string
   allowed: boolean
   reasons: string[]
+  undo: boolean
   arguments: Argument[]
 }
 
@@ -171,13 +196,16 @@ export interface LifeState {
 }
 
 export interface IncidentDetail extends Incident {
+  level: number
+  cause: string | null
+  notes: { by: string; at: string; text: string }[]
   why: Why[]
   evidence: Evidence[]
   involved: Involved[]
   trail: TrailEntry[]
   actions: Action[]
   deadlines: Deadline[]
-  checklist: { id: string; title: string; done: boolean }[]
+  checklist: { id: string; title: string; done: boolean; by: string | null; at: string | null }[]
   states: LifeState[]
 }
 
@@ -194,7 +222,7 @@ export interface RecordDetail {
   id: string
   type: string
   type_title: string
-  number?: string
+  label: string
   state: string
   state_title: string
   version: number
@@ -204,8 +232,9 @@ export interface RecordDetail {
   states: LifeState[]
   actions: Action[]
   deadlines: Deadline[]
-  outbox: { id?: string; title?: string; to?: string; state?: string; at?: string; [key: string]: unknown }[]
-  related: { id: string; type: string; label: string; [key: string]: unknown }[]
+  outbox: { id: number; channel: string; to: string; text: string; state: string; attempts: number; created_at: string; error: string }[]
+  related: Involved[]
+  incidents: Incident[]
 }
 
 export interface Attribute {
@@ -222,21 +251,25 @@ export interface Attribute {
 export interface RecordSummary {
   id: string
   type: string
-  number?: string
-  label?: string
+  type_title: string
+  label: string
   state: string
   state_title: string
   version: number
+  modified_at: string
 }
 
 export interface Derived {
   id: string
   type: string
+  type_title: string
   title: string
-  startedAt: string
+  startedAt: string | null
   endedAt: string | null
   amount: number | null
   place_label: string | null
+  status: string | null
+  location: GeoJSON.Geometry | null
 }
 
 export interface Thing {
@@ -246,6 +279,8 @@ export interface Thing {
   label: string
   attributes: Attribute[]
   location: GeoJSON.Geometry | null
+  kind: string
+  observed_at: string | null
   records: RecordSummary[]
   incidents: Incident[]
   derived: Derived[]
@@ -253,6 +288,7 @@ export interface Thing {
 
 export interface Series<V = unknown> {
   unit: string
+  title: string
   t: number[]
   v: V[]
 }
@@ -276,6 +312,9 @@ export interface Table {
   columns: Column[]
   sort: string
   is_record: boolean
+  states: Choice[]
+  count: number
+  permission: string
 }
 
 export interface Cell {
@@ -283,7 +322,8 @@ export interface Cell {
   text: string
 }
 
-export type Row = { id: string } & Record<string, Cell | string>
+/** `id` and `label` are texts, all others cells. */
+export type Row = { id: string; label?: string } & Record<string, Cell | string | undefined>
 
 export interface Rows {
   columns: Column[]
@@ -308,6 +348,7 @@ export interface Indicator {
   unit: string
   method: string
   rows: IndicatorRow[]
+  error: string | null
 }
 
 export interface Source {
@@ -323,15 +364,16 @@ export interface Source {
   acknowledgement: string
   cadence_s: number | null
   devices: number
+  quarantined: number
 }
 
 export interface Quarantined {
-  id: string
+  id: number
   source: string
   received_at: string
   code: string
   detail: string
-  topic?: string | null
-  payload?: string | null
-  [key: string]: unknown
+  topic: string
+  payload: string
+  bytes: number
 }

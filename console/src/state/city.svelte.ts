@@ -1,13 +1,17 @@
 import { getCity, getMe, logIn, logOut } from '../api/city'
+import { listRecordTypes } from '../api/records'
 import { Problem, whenRefused } from '../api/http'
 import { openStream, type StreamState } from '../api/stream'
 import type { City, Clock, Incident, Me } from '../api/types'
 import { fleet } from './fleet.svelte'
 import { incidents } from './incidents.svelte'
+import { addressOf } from './router.svelte'
 
 /** Who we are, where we are, what time it is there, and whether what is shown is true now. */
 class CityState {
   me = $state.raw<Me | null>(null)
+  /** Types whose page is a record's: they have a life of their own. */
+  recordTypes = $state.raw<ReadonlySet<string>>(new Set())
   city = $state.raw<City | null>(null)
   access = $state<'unknown' | 'out' | 'in' | 'unreachable'>('unknown')
   stream = $state<StreamState | 'connecting'>('connecting')
@@ -57,7 +61,8 @@ class CityState {
 
   async enter(): Promise<void> {
     try {
-      const [me, city] = await Promise.all([getMe(), getCity()])
+      const [me, city, types] = await Promise.all([getMe(), getCity(), listRecordTypes().catch(() => [])])
+      this.recordTypes = new Set(types.map((one) => one.type))
       this.me = me
       this.city = city
       this.#setClock(city.clock)
@@ -78,6 +83,13 @@ class CityState {
   async leave(): Promise<void> {
     await logOut().catch(() => undefined)
     this.#leave()
+  }
+
+  /** The page of anything by its id: `urn:ngsi-ld:<Type>:<code>`. */
+  pageOf(id: string): string {
+    const type = id.split(':')[2] ?? ''
+    if (type === 'Incident') return addressOf.incident(id)
+    return this.recordTypes.has(type) ? addressOf.record(id) : addressOf.thing(id)
   }
 
   /** Calls back when a record or incident changes anywhere. */

@@ -77,7 +77,7 @@ class Fleet {
       this.lat[i] = one.lat ?? NaN
       this.heading[i] = one.heading ?? NaN
       this.speed[i] = one.speed ?? NaN
-      this.weight[i] = one.weight ?? NaN
+      this.weight[i] = one.weight_kg ?? NaN
       this.at[i] = one.observed_at ? Date.parse(one.observed_at) : NaN
     })
     this.shape++

@@ -13,7 +13,7 @@ class IncidentsState {
   worst = $derived.by(() => {
     const worst = new Map<string, number>()
     for (const one of this.all.values()) {
-      if (isDone(one.state) || one.withdrawn) continue
+      if (!one.subject || isDone(one.state) || one.withdrawn) continue
       worst.set(one.subject, Math.max(worst.get(one.subject) ?? 0, rankOf(statusOf(one))))
     }
     return worst
