@@ -95,6 +95,7 @@ VEHICLE_TYPE = EntityType(
     kind="thing",
     data_class="personal",  # a truck's track is its driver's working day
     source=SDM_VEHICLE,
+    parties=("owner",),
 )
 
 REGISTRATION_TYPE = EntityType(
@@ -117,6 +118,7 @@ REGISTRATION_TYPE = EntityType(
     ),
     kind="reference",
     source=OURS,
+    parties=("owner",),
 )
 
 ORGANIZATION_TYPE = EntityType(
@@ -263,6 +265,7 @@ _WEIGHTS = (
     AttributeType("weightBefore", unit="KGM", title={"ko": "이전 중량", "en": "Weight before"}, source=OURS),
     AttributeType("weightAfter", unit="KGM", title={"ko": "이후 중량", "en": "Weight after"}, source=OURS),
     AttributeType("moving", title={"ko": "이동 중", "en": "While moving"}, source=OURS),
+    AttributeType("unseen", title={"ko": "기록 공백 중", "en": "During a silence"}, source=OURS),
     AttributeType("track", kind="GeoProperty", title={"ko": "지난 자리", "en": "Where it went on"}, source=OURS),
 )
 """`amountError` says how sure the amount is; `track` is where a spreader went, so that a rule tests the whole stretch
@@ -275,6 +278,7 @@ STOP_TYPE = EntityType(
     kind="derived",
     data_class="personal",
     source=OURS,
+    parties=("vehicle",),
 )
 LOADING_TYPE = EntityType(
     MANURE_LOADING,
@@ -283,6 +287,7 @@ LOADING_TYPE = EntityType(
     kind="derived",
     data_class="personal",
     source=OURS,
+    parties=("vehicle",),
 )
 UNLOADING_TYPE = EntityType(
     MANURE_UNLOADING,
@@ -291,6 +296,7 @@ UNLOADING_TYPE = EntityType(
     kind="derived",
     data_class="personal",
     source=OURS,
+    parties=("vehicle",),
 )
 TRIP_TYPE = EntityType(
     VEHICLE_TRIP,
@@ -305,6 +311,7 @@ TRIP_TYPE = EntityType(
     kind="derived",
     data_class="personal",
     source=OURS,
+    parties=("vehicle",),
 )
 COMPLAINT_TYPE = EntityType(
     ODOUR_COMPLAINT,
