@@ -93,8 +93,8 @@ class Problem(Exception):
         self.extra = extra
 
     def body(self, *, ngsild: bool = False) -> bytes:
-        """The problem as JSON."""
-        kind = self.kind or (_NGSILD_KIND.get(self.status) if ngsild else None)
+        """The problem as JSON; `ngsild` names it by the standard's URI where it has one."""
+        kind = (self.kind or _NGSILD_KIND.get(self.status)) if ngsild else None
         document = {
             "type": f"{NGSILD_ERRORS}{kind}" if kind else f"urn:madang:error:{self.code}",
             "title": TITLES.get(self.status, "Error"),
