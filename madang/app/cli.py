@@ -131,10 +131,9 @@ def replay(files: tuple[Path, ...], tracks: int, speed: float, seed: int, keep: 
 @click.option("--days", type=click.IntRange(1, 3650), default=7, show_default=True, help="Simulated city days.")
 @click.option("--trucks", type=click.IntRange(1, 400), default=40, show_default=True)
 @click.option("--enriched", is_flag=True, help="Many more cheats: serves recall. Without: natural rates, serves false alarms.")
-@click.option("--until-events", type=click.IntRange(0), default=0, help="Go on after --days until so many true events happened.")
 @click.option("--details", is_flag=True, help="Also list every missed event and false alarm.")
 def evaluate(
-    service: str, seed: int, days: int, trucks: int, enriched: bool, until_events: int, details: bool
+    service: str, seed: int, days: int, trucks: int, enriched: bool, details: bool
 ) -> None:
     """Judge a sector's rules on simulated city days at full speed, through decode and ingest. Prints JSON."""
     from madang.app.evaluate import evaluate_manure
@@ -142,7 +141,7 @@ def evaluate(
 
     set_up_logs("auto", "warning")
     result = evaluate_manure(
-        seed=seed, days=days, trucks=trucks, enriched=enriched, until_events=until_events, details=details
+        seed=seed, days=days, trucks=trucks, enriched=enriched, details=details
     )
     click.echo(json.dumps(result, ensure_ascii=False, indent=2))
 

@@ -14,13 +14,15 @@ from madang.hub.hub import Hub
 from madang.hub.messages import Message
 from madang.hub.record_errors import RecordError
 from madang.model.time import SECOND, Instant
-from madang.simulate.events import ManifestAction, SampleEvent, Telemetry
+from madang.simulate.city import Complaint, ManifestAction, SampleEvent, Telemetry
 
 log = structlog.get_logger("madang.feeder")
 
 WINDOW = 2 * SECOND
 """City time that shares one commit: findings are dated at most this much late."""
 MANIFEST = "ManureManifest"
+COMPLAINTS = "sample-complaints"
+"""Source of the citizens' complaints."""
 REF_LINK = "sample.manifest"
 """Kind of link from the sample's own name of a manifest to its record."""
 
@@ -56,10 +58,13 @@ class Feeder:
                 end = event.at - event.at % WINDOW + WINDOW
             if isinstance(event, Telemetry):
                 batch.append(Message(event.payload, event.topic, event.at))
+                continue
+            self._send(batch)
+            batch = []
+            self._clock.set(max(event.at, self._clock.now()))
+            if isinstance(event, Complaint):
+                self.complain(event)
             else:
-                self._send(batch)
-                batch = []
-                self._clock.set(max(event.at, self._clock.now()))
                 self.act(event)
         if end is not None:
             self._close_window(batch, end, each_window)
@@ -81,6 +86,10 @@ class Feeder:
             flow.run_once()
         if each_window is not None:
             each_window(end)
+
+    def complain(self, event: Complaint) -> None:
+        """Note a citizen's complaint."""
+        self._hub.store.write(lambda tx: tx.append_reading(event.reading, COMPLAINTS, event.at), bulk=True).result()
 
     def act(self, event: ManifestAction) -> None:
         """Take one manifest action as the person that it names."""
