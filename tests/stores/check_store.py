@@ -21,7 +21,10 @@ from madang.procedure.contract import Deadline
 Make = Callable[[Path, Any], Store]
 T0 = parse_instant("2026-11-23T02:00:00Z")
 TRUCK = "urn:ngsi-ld:Vehicle:T1"
-SQUARE = {"type": "Polygon", "coordinates": [[[127.0, 36.0], [127.01, 36.0], [127.01, 36.01], [127.0, 36.01], [127.0, 36.0]]]}
+SQUARE = {
+    "type": "Polygon",
+    "coordinates": [[[127.0, 36.0], [127.01, 36.0], [127.01, 36.01], [127.0, 36.01], [127.0, 36.0]]],
+}
 
 
 class ManualClock:
@@ -65,7 +68,12 @@ def check_reading_is_state_history_and_log(make: Make, folder: Path) -> None:
                 "value": {"type": "Point", "coordinates": [127.0, 36.0]},
                 "observedAt": "2026-11-23T02:00:00Z",
             },
-            "grossWeight": {"type": "Property", "value": 15_000.0, "unitCode": "KGM", "observedAt": "2026-11-23T02:00:00Z"},
+            "grossWeight": {
+                "type": "Property",
+                "value": 15_000.0,
+                "unitCode": "KGM",
+                "observedAt": "2026-11-23T02:00:00Z",
+            },
         }
         assert (entity.type, entity.observed_at, entity.created_at) == ("Vehicle", T0, T0 + 5 * SECOND)
         rows = read.history(TRUCK, ["grossWeight", "location"], T0, T0 + 1, 10)
@@ -166,7 +174,12 @@ def check_references_keep_their_versions(make: Make, folder: Path) -> None:
     def put(name: str, replace: bool = False) -> Any:
         return store.write(
             lambda tx: tx.put_entity(
-                id_, "AgriParcel", {"name": prop(name), "location": geo(SQUARE)}, "import", reference=True, replace=replace
+                id_,
+                "AgriParcel",
+                {"name": prop(name), "location": geo(SQUARE)},
+                "import",
+                reference=True,
+                replace=replace,
             )
         ).result(5)
 
@@ -191,7 +204,9 @@ def check_records_keep_their_versions(make: Make, folder: Path) -> None:
 
     def put(version: int, state: str, vehicle: str) -> Any:
         record = Record(id_, "ManureManifest", state, version, {"vehicle": vehicle}, T0, clock.time)
-        move = Transition("a", None if version == 1 else "x", state, version, "token:kim", "urn:ngsi-ld:AgriFarm:F1", {"n": 1})
+        move = Transition(
+            "a", None if version == 1 else "x", state, version, "token:kim", "urn:ngsi-ld:AgriFarm:F1", {"n": 1}
+        )
         attributes = {"status": prop(state), "vehicle": rel(vehicle)}
         return store.write(lambda tx: tx.put_record(record, move, attributes, {"vehicle": vehicle})).result(5)
 
@@ -204,7 +219,11 @@ def check_records_keep_their_versions(make: Make, folder: Path) -> None:
     store = make(folder, clock)
     with store.read() as read:
         record = read.find_record(id_)
-        assert record is not None and (record.state, record.version, record.data) == ("PRECHECKED", 2, {"vehicle": "urn:V2"})
+        assert record is not None and (record.state, record.version, record.data) == (
+            "PRECHECKED",
+            2,
+            {"vehicle": "urn:V2"},
+        )
         assert read.list_records_by("ManureManifest", "vehicle", "urn:V1") == []
         assert [r.id for r in read.list_records_by("ManureManifest", "vehicle", "urn:V2")] == [id_]
         assert [r.id for r in read.list_records("ManureManifest", ["DRAFT"])] == []
@@ -237,6 +256,8 @@ def check_queries(make: Make, folder: Path) -> None:
                         "ignition": prop(n % 2 == 0),
                         "owner": rel(f"urn:O{n % 2}"),
                         "deep": prop({"a": {"b": n}}),
+                        "tags": prop(["even" if n % 2 == 0 else "odd", n]),
+                        "seen": {**prop(1), "accuracy": prop(n), "by": rel(f"urn:O{n}")},
                     },
                 ),
                 "s",
@@ -258,11 +279,25 @@ def check_queries(make: Make, folder: Path) -> None:
         (Query(where=Compare("speed", "==", [10, 30.0])), ["T1", "T3"]),
         (Query(where=Compare("plate", "==", "12가 4")), ["T4"]),
         (Query(where=Compare("plate", "==", 4)), []),
-        (Query(types=("Vehicle",), where=And((Compare("ignition", "==", True), Compare("speed", "<", 30)))), ["T0", "T2"]),
+        (
+            Query(types=("Vehicle",), where=And((Compare("ignition", "==", True), Compare("speed", "<", 30)))),
+            ["T0", "T2"],
+        ),
         (Query(where=And((Compare("owner", "==", "urn:O1"), Between("speed", 30, 50)))), ["T3", "T5"]),
         (Query(where=Compare("deep", "==", 7, ("a", "b"))), ["T7"]),
         (Query(where=Or((Compare("speed", "==", 0), Not(Exists("speed"))))), ["P1", "T0"]),
         (Query(where=Compare("speed", "!=", 0), limit=2), ["T1", "T2"]),
+        # Clause 4.9: an array matches when one of its elements does; sub-attributes stand after a dot.
+        (Query(where=Compare("tags", "==", "odd"), limit=2), ["T1", "T3"]),
+        (Query(where=Compare("tags", "==", ["even", 7]), limit=9), ["T0", "T2", "T4", "T6", "T7", "T8"]),
+        (Query(where=And((Compare("tags", "!=", "odd"), Compare("tags", ">", 5)))), ["T6", "T8"]),
+        (Query(where=Compare("seen", "<", 2, sub=("accuracy",))), ["T0", "T1"]),
+        (Query(where=Compare("seen", "==", "urn:O3", sub=("by",))), ["T3"]),
+        (Query(where=Between("seen", 8, 9, sub=("accuracy",))), ["T8", "T9"]),
+        (Query(where=And((Exists("seen", sub=("by",)), Compare("speed", ">", 80)))), ["T9"]),
+        (Query(where=Exists("seen", sub=("nothing",))), []),
+        (Query(where=Compare("speed", "<", "1971-01-01T00:00:00Z", sub=("observedAt",))), []),
+        (Query(where=Compare("speed", ">", "1971-01-01T00:00:00Z", sub=("observedAt",)), limit=1), ["T0"]),
         (Query(where=Compare("plate", "~=", "[89]$")), ["T8", "T9"]),
         (Query(where=Contains("가 5", ("plate",))), ["T5"]),
         (Query(where=Contains("%", ("plate",))), []),
@@ -272,8 +307,14 @@ def check_queries(make: Make, folder: Path) -> None:
         (Query(attributes=("speed",), limit=1), ["T0"]),
         (Query(id_pattern="T[12]$"), ["T1", "T2"]),
         # 0.001 degrees of longitude at 36 north are 89.96 m.
-        (Query(types=("Vehicle",), place=Near({"type": "Point", "coordinates": [127.0, 36.0]}, 200.0)), ["T0", "T1", "T2"]),
-        (Query(types=("Vehicle",), place=Near({"type": "Point", "coordinates": [127.0, 36.0]}, None, 700.0)), ["T8", "T9"]),
+        (
+            Query(types=("Vehicle",), place=Near({"type": "Point", "coordinates": [127.0, 36.0]}, 200.0)),
+            ["T0", "T1", "T2"],
+        ),
+        (
+            Query(types=("Vehicle",), place=Near({"type": "Point", "coordinates": [127.0, 36.0]}, None, 700.0)),
+            ["T8", "T9"],
+        ),
         # A point on the edge is not within.
         (Query(types=("Vehicle",), place=Spatial("within", SQUARE)), []),
         (Query(types=("Vehicle",), place=Spatial("intersects", SQUARE), limit=2), ["T0", "T1"]),
@@ -287,7 +328,9 @@ def check_queries(make: Make, folder: Path) -> None:
         assert (page.total, page.next_after) == (10, "urn:ngsi-ld:Vehicle:T3")
         assert read.list_types() == {"AgriParcel": 1, "Vehicle": 10}
     # A moved thing is found where it is, not where it was.
-    store.write(lambda tx: tx.append_reading(reading(T0 + SECOND, lon=128.0, id_="urn:ngsi-ld:Vehicle:T0"), "s", T0)).result(5)
+    store.write(
+        lambda tx: tx.append_reading(reading(T0 + SECOND, lon=128.0, id_="urn:ngsi-ld:Vehicle:T0"), "s", T0)
+    ).result(5)
     near = Near({"type": "Point", "coordinates": [127.0, 36.0]}, 50.0)
     assert ids(Query(types=("Vehicle",), place=near)) == []
     assert ids(Query(types=("Vehicle",), place=Near({"type": "Point", "coordinates": [128.0, 36.0]}, 1.0))) == ["T0"]

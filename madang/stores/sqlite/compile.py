@@ -85,14 +85,23 @@ def _path(attribute: str, *members: str) -> str:
     return "$" + "".join('."' + m.replace('"', "") + '"' for m in (attribute, *members))
 
 
-def _value(bind: Callable[[Any], str], attribute: str, path: tuple[str, ...] = ()) -> str:
-    """SQL for the plain value of an attribute: its value, else the object of a Relationship."""
+_METADATA = frozenset({"observedAt", "unitCode", "datasetId", "expiresAt", "lang"})
+"""Members of an attribute that are plain values, not sub-attributes."""
+
+
+def _places(attribute: str, path: tuple[str, ...] = (), sub: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """JSON paths where the value may stand, the first that is there counts: value, else the object of a Relationship."""
+    if sub and sub[-1] in _METADATA:
+        return (_path(attribute, *sub),)
     if path:
-        return f"json_extract(e.body, {bind(_path(attribute, 'value', *path))})"
-    return (
-        f"coalesce(json_extract(e.body, {bind(_path(attribute, 'value'))}),"
-        f" json_extract(e.body, {bind(_path(attribute, 'object'))}))"
-    )
+        return (_path(attribute, *sub, "value", *path),)
+    return _path(attribute, *sub, "value"), _path(attribute, *sub, "object")
+
+
+def _value(bind: Callable[[Any], str], attribute: str, path: tuple[str, ...] = (), sub: tuple[str, ...] = ()) -> str:
+    """SQL for the plain value of an attribute."""
+    found = [f"json_extract(e.body, {bind(place)})" for place in _places(attribute, path, sub)]
+    return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
 
 
 _SQL_OPERATORS = {"==": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
@@ -118,41 +127,60 @@ def _node(node: Node, bind: Callable[[Any], str]) -> str:
             return "(" + " OR ".join(_node(i, bind) for i in items) + ")" if items else "0"
         case Not(item):
             return f"NOT coalesce({_node(item, bind)}, 0)"
-        case Exists(attribute):
-            return f"(json_type(e.body, {bind(_path(attribute))}) IS NOT NULL)"
+        case Exists(attribute, path, sub):
+            place = _places(attribute, path, sub)[0] if path else _path(attribute, *sub)
+            return f"(json_type(e.body, {bind(place)}) IS NOT NULL)"
         case Contains(text, attributes):
             needle = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
             tests = [f"e.id LIKE {bind(needle)} ESCAPE '\\'"]
             tests += [f"{_value(bind, a)} LIKE {bind(needle)} ESCAPE '\\'" for a in attributes]
             return "(" + " OR ".join(tests) + ")"
-        case Between(attribute, low, high, path):
-            guard = _kind_guard(low, _value(bind, attribute, path))
-            return f"({guard} AND {_value(bind, attribute, path)} BETWEEN {bind(_plain(low))} AND {bind(_plain(high))})"
-        case Compare(attribute, op, value, path):
-            return _compare(attribute, op, value, path, bind)
+        case Between(attribute, low, high, path, sub):
+            guard = _kind_guard(low, _value(bind, attribute, path, sub))
+            value = _value(bind, attribute, path, sub)
+            return f"({guard} AND {value} BETWEEN {bind(_plain(low))} AND {bind(_plain(high))})"
+        case Compare():
+            return _compare(node, bind)
     raise TypeError(f"not a node of the query tree: {node!r}")
 
 
-def _compare(attribute: str, op: str, value: Any, path: tuple[str, ...], bind: Callable[[Any], str]) -> str:
-    if op == "==" and isinstance(value, list | tuple):
-        return "(" + " OR ".join(_compare(attribute, "==", v, path, bind) for v in value) + ")"
-    if op == "!=":
+def _compare(node: Compare, bind: Callable[[Any], str]) -> str:
+    attribute, op, path, sub = node.attribute, node.op, node.path, node.sub
+    if op in ("!=", "!~="):
         # Clause 4.9: unequal holds for an attribute that is there with another value, not for an absent one.
-        exists = _node(Exists(attribute), bind)
-        return f"({exists} AND NOT coalesce({_compare(attribute, '==', value, path, bind)}, 0))"
+        exists = _node(Exists(attribute, path, sub), bind)
+        opposite = Compare(attribute, {"!=": "==", "!~=": "~="}[op], node.value, path, sub)
+        return f"({exists} AND NOT coalesce({_compare(opposite, bind)}, 0))"
     if op == "~=":
-        return f"({_value(bind, attribute, path)} REGEXP {bind(str(value))})"
-    if op == "!~=":
-        exists = _node(Exists(attribute), bind)
-        return f"({exists} AND NOT coalesce({_value(bind, attribute, path)} REGEXP {bind(str(value))}, 0))"
+        return f"({_value(bind, attribute, path, sub)} REGEXP {bind(str(node.value))})"
     if op not in _SQL_OPERATORS:
         raise ValueError(f"unknown operator {op!r}")
-    if isinstance(value, bool):
+    values = list(node.value) if isinstance(node.value, list | tuple) else [node.value]
+    booleans = [v for v in values if isinstance(v, bool)] if op == "==" else []
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    texts = [v for v in values if isinstance(v, str)]
+    tests: list[str] = []
+    for group, kinds in ((numbers, "'integer', 'real'"), (texts, "'text'")):
+        if group:
+            kind = f"typeof({_value(bind, attribute, path, sub)}) IN ({kinds})"
+            tests.append(f"({kind} AND {_value(bind, attribute, path, sub)} {_against(op, group, bind)})")
+    for place in _places(attribute, path, sub):
         # A boolean equals only a boolean: json_type tells them from 1 and 0.
-        members = ("value", *path)
-        return f"(json_type(e.body, {bind(_path(attribute, *members))}) = {bind('true' if value else 'false')})"
-    guard = _kind_guard(value, _value(bind, attribute, path))
-    return f"({guard} AND {_value(bind, attribute, path)} {_SQL_OPERATORS[op]} {bind(value)})"
+        tests += [f"(json_type(e.body, {bind(place)}) = {bind('true' if v else 'false')})" for v in booleans]
+        for group, kinds in ((numbers, "'integer', 'real'"), (texts, "'text'")):
+            if group:
+                # Clause 4.9: a value that is an array matches when one of its elements does.
+                is_array = f"json_type(e.body, {bind(place)}) = 'array'"
+                elements = f"SELECT 1 FROM json_each(e.body, {bind(place)}) AS j WHERE j.type IN ({kinds})"
+                tests.append(f"({is_array} AND EXISTS ({elements} AND j.value {_against(op, group, bind)}))")
+    return "(" + " OR ".join(tests) + ")" if tests else "0"
+
+
+def _against(op: str, values: list[Any], bind: Callable[[Any], str]) -> str:
+    """The right side: the operator and the bound value, or any of several."""
+    if len(values) == 1:
+        return f"{_SQL_OPERATORS[op]} {bind(values[0])}"
+    return f"IN ({', '.join(bind(v) for v in values)})"
 
 
 # --- places ---
