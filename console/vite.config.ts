@@ -17,5 +17,5 @@ export default defineConfig({
   },
   worker: { format: 'es' },
   server: { port: 5173, strictPort: true, proxy: { '/api': server, '/health': server, '/openapi.json': server } },
-  test: { include: ['src/**/*.test.ts'], environment: 'node' }
+  test: { include: ['src/**/*.test.ts'], environment: 'node', css: true }
 })
