@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from madang.services.contract import Service
+from madang.services.manure.indicators import INDICATOR_PARAMETERS, INDICATORS
 from madang.services.manure.model import ENTITY_TYPES
 from madang.services.manure.parameters import PARAMETERS, RULES
 from madang.services.manure.procedure import CHECKLISTS, RECORD_TYPES
@@ -16,7 +17,8 @@ SERVICE = Service(
     record_types=RECORD_TYPES,
     layers=LAYERS,
     tables=TABLES,
-    parameters=PARAMETERS,
+    indicators=INDICATORS,
+    parameters=(*PARAMETERS, *INDICATOR_PARAMETERS),
     rules=RULES,
     checklists=CHECKLISTS,
     sources=(TRUCK_SOURCE,),
