@@ -66,21 +66,21 @@ class Dispatcher:
             await send(message)
 
         route: Route | None = None
-        lang = FALLBACK_LANG
+        lang = [FALLBACK_LANG]
         try:
             headers = _headers(scope)
-            lang = _language(headers.get("accept-language", ""))
+            lang[0] = _language(headers.get("accept-language", ""))
             self._check_host(headers)
             match = self._router.find(_raw_path(scope))
             route = self._find_route(scope["method"], scope["path"], match)
             if route is None:
                 await self._options(counted, match)
             else:
-                lang = await self._answer(route, scope, receive, counted, headers, match, lang)
+                await self._answer(route, scope, receive, counted, headers, match, lang)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: the peer gets the one shape, the log the rest
-            problem = self._problem(error, scope, lang)
+            problem = self._problem(error, scope, lang[0])
             if not sent:
                 await _send_problem(counted, problem, ngsild=scope["path"].startswith("/ngsi-ld/"))
         finally:
@@ -133,25 +133,23 @@ class Dispatcher:
 
     async def _answer(
         self, route: Route, scope: Scope, receive: Receive, send: Send, headers: dict[str, str], match: Match | None,
-        lang: str,
-    ) -> str:  # fmt: skip
-        """Let the row's handler answer; gives the language that was asked for."""
+        lang: list[str],
+    ) -> None:  # fmt: skip
+        """Let the row's handler answer. `lang` holds the browser's language and gets the one that was asked for."""
         path = {} if match is None else match.path
         cookie = _cookie(headers.get("cookie", ""))
         caller = self._authenticate(route, scope, headers, cookie, path)
         self._authorise(route, caller)
         query = parse_query(route, scope.get("query_string", b""))
-        asked = query.get("lang")
-        if asked is not None:
-            lang = asked
-        call = Call(self.state, route, scope, receive, headers, path, query, caller, lang, cookie)
+        if route.tag != "ngsi-ld" and "lang" in query:
+            lang[0] = query["lang"]
+        call = Call(self.state, route, scope, receive, headers, path, query, caller, lang[0], cookie)
         if route.raw is not None:
             await route.raw(call, send)
-            return lang
+            return
         assert route.handler is not None
         answer = await route.handler(call)
         await send_answer(send, answer)
-        return lang
 
     def _authenticate(
         self, route: Route, scope: Scope, headers: dict[str, str], cookie: str, path: dict[str, str]
