@@ -57,7 +57,7 @@ def _out_of_range(name: str, value: float, low: float | None, high: float | None
         said = f"above {high:g}, the highest"
     return Reject(
         "out-of-range",
-        f"{name}: {show(value)} is {said} believable value. Check the sensor, or the limit in the mapping.",
+        f"{name}: {value:.10g} is {said} believable value. Check the sensor, or the limit in the mapping.",
     )
 
 
