@@ -389,7 +389,7 @@ class Records:
 
 
 def _context(caller: Caller, behalf: str | None, now: Instant, refs: _Refs, number: str = "") -> Context:
-    return Context(caller.principal, behalf, now, refs, caller.permissions, caller.party, number)
+    return Context(caller.principal, behalf, now, refs, caller.permissions, caller.party, number=number)
 
 
 def _check_behalf(caller: Caller, on_behalf_of: str | None) -> str | None:

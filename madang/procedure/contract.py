@@ -51,6 +51,8 @@ class Context(Struct, frozen=True):
     permissions: frozenset[str] = frozenset()
     party: str | None = None
     """Entity id of the farm, carrier or plant the actor belongs to; None for city staff and the system."""
+    asking: bool = False
+    """True when a guard is only asked what a button would answer: the arguments are not there yet."""
     number: str = ""
     """The human-readable number reserved for a record that is being created (``M-2026-000001``); empty otherwise."""
 
@@ -130,7 +132,7 @@ class Argument(Struct, frozen=True):
 
 Guard = Callable[[Record | None, dict[str, Any], Context], list[Reason]]
 """Every reason against the action; empty allows it. The record is None for a creating action. Also asked with no
-arguments at all, to tell people what a button would answer: a missing argument is then no reason."""
+arguments at all (`Context.asking`), to tell people what a button would answer: a missing argument is then no reason."""
 EffectOf = Callable[[Record | None, dict[str, Any], Context], Effect]
 
 

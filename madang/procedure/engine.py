@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from madang.model.change import Transition
 from madang.model.finding import Reason
@@ -173,6 +174,6 @@ def allowed_actions(record_type: RecordType, record: Record, ctx: Context) -> li
         reasons: list[Reason] = []
         if not _may(ctx.permissions, action.permission):
             reasons.append(Reason("procedure.no-permission", {"permission": action.permission}))
-        reasons.extend(action.guard(record, {}, ctx))
+        reasons.extend(action.guard(record, {}, replace(ctx, asking=True)))
         views.append(ActionView(action, not reasons, tuple(reasons)))
     return views

@@ -69,13 +69,19 @@ def role_of(data: _Data, ctx: Context) -> str | None:
     return TREATER if agreeing in data.get("to", []) else None
 
 
-def signed(data: _Data, arguments: _Data, ctx: Context, role: str) -> _Data:
+def part_of(data: _Data, arguments: _Data, ctx: Context) -> str:
+    """The part of the one who agrees, once the guard has let it pass: known from who it is, else as city staff say."""
+    return role_of(data, ctx) or str(arguments["role"])
+
+
+def signed(data: _Data, arguments: _Data, ctx: Context, role: str, action: str) -> _Data:
     """The data with a signature, if somebody signed: a person is named, or somebody else than the typist agreed."""
     person = arguments.get("signer")
     if person is None and ctx.on_behalf_of is None and ctx.party is None and role == TRANSPORTER:
         return data
     signature = {
         "role": role,
+        "action": action,
         "person": person or ctx.on_behalf_of or ctx.party or ctx.actor,
         "at": render_instant(ctx.now),
         "method": arguments.get("method", "login"),
@@ -90,10 +96,30 @@ def confirmed_roles(data: _Data) -> set[str]:
     return set(data.get("confirmations", []))
 
 
+def has_plant(data: _Data) -> bool:
+    """Does any of it go to a plant? A field signs nothing: there the supplier, whose prescription it is, confirms."""
+    places = [u["place"] for u in data.get("unloaded", [])] or data.get("to", [])
+    return any(f":{TREATMENT_PLANT}:" in place for place in places)
+
+
+def receiving_role(data: _Data) -> str:
+    """Who says how much arrived."""
+    return TREATER if has_plant(data) else DISCHARGER
+
+
 def missing_roles(data: _Data) -> list[str]:
-    """Who still has to confirm. A supplier that is its own carrier acts in transport: the receiver alone confirms."""
-    needed = [TREATER] if data.get("from") == data.get("transporter") else [DISCHARGER, TREATER]
+    """Who still has to confirm. A supplier that is its own carrier acts in transport: the plant alone confirms."""
+    needed = [receiving_role(data)]
+    if has_plant(data) and data.get("from") != data.get("transporter"):
+        needed.insert(0, DISCHARGER)
     return [role for role in needed if role not in confirmed_roles(data)]
+
+
+def _handed_over(data: _Data) -> list[str]:
+    """Confirmations that stand before the transport is finished: the supplier that signed at the loading (on the driver's
+    phone, as is usual) has confirmed, unless it has yet to say what arrived on the field."""
+    signed_already = any(s["role"] == DISCHARGER and s.get("action") == "load" for s in data["signatures"])
+    return [DISCHARGER] if signed_already and has_plant(data) else []
 
 
 def _receivers(data: _Data, roles: list[str]) -> list[str]:
@@ -101,7 +127,8 @@ def _receivers(data: _Data, roles: list[str]) -> list[str]:
     if DISCHARGER in roles:
         found.append(data["from"])
     if TREATER in roles:
-        found.extend(sorted({u["place"] for u in data.get("unloaded", [])} or set(data.get("to", []))))
+        places = {u["place"] for u in data.get("unloaded", [])} or set(data.get("to", []))
+        found.extend(sorted(place for place in places if f":{TREATMENT_PLANT}:" in place))
     return found
 
 
@@ -164,7 +191,7 @@ def create(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
     """A draft: no number is issued yet."""
     data = {name: arguments[name] for name in CREATE_NAMES if name in arguments}
     data = {"to": [], "remarks": [], "unloaded": [], "signatures": [], **data}
-    return Effect(signed(data, arguments, ctx, role_of(data, ctx) or TRANSPORTER))
+    return Effect(signed(data, arguments, ctx, role_of(data, ctx) or TRANSPORTER, "create"))
 
 
 def change(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
@@ -182,7 +209,7 @@ def precheck(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
 def start(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
     """The truck sets out for the farm."""
     data = {**data_of(record), "startedAt": render_instant(at_of(arguments, ctx))}
-    return Effect(signed(data, arguments, ctx, role_of(data, ctx) or TRANSPORTER))
+    return Effect(signed(data, arguments, ctx, role_of(data, ctx) or TRANSPORTER, "start"))
 
 
 def load(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
@@ -199,7 +226,9 @@ def load(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
     over = payload is not None and arguments["amount"] > payload
     remarks = [*data["remarks"], "overloaded"] if over else data["remarks"]
     data = {**data, "loaded": loaded, "loadedAmount": arguments["amount"], "remarks": remarks}
-    return Effect(signed(data, arguments, ctx, role_of(data, ctx) or TRANSPORTER))
+    # Whoever is named here hands the load over: the supplier's side, on whosever phone.
+    handed = "signer" in arguments or role_of(data, ctx) == DISCHARGER
+    return Effect(signed(data, arguments, ctx, DISCHARGER if handed else TRANSPORTER, "load"))
 
 
 def depart(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
@@ -218,7 +247,8 @@ def unload(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
     }
     data = {**data, "unloaded": [*data["unloaded"], unloaded]}
     data = {**data, "unloadedAmount": unloaded_kg(data)}
-    return Effect(signed(data, arguments, ctx, role_of(data, ctx) or TRANSPORTER))
+    taken = "signer" in arguments or role_of(data, ctx) == TREATER
+    return Effect(signed(data, arguments, ctx, TREATER if taken else TRANSPORTER, "unload"))
 
 
 def finish(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
@@ -231,12 +261,12 @@ def finish(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
         "closedAt": render_instant(ctx.now),
         "residue": arguments.get("residue", 0),
         "confirmBy": render_instant(due),
-        "confirmations": [],
+        "confirmations": _handed_over(data_of(record)),
     }
     data = _balanced(data)
     if arguments.get("remarks"):
         data["remarks"] = [*data["remarks"], *arguments["remarks"]]
-    data = signed(data, arguments, ctx, TRANSPORTER)
+    data = signed(data, arguments, ctx, TRANSPORTER, "finish")
     outbox = _sms(data, missing_roles(data), "please-confirm", confirm_by_at=data["confirmBy"])
     return Effect(data, outbox=outbox, deadlines=_deadlines("confirm", due, ctx))
 
@@ -264,12 +294,12 @@ def _pend(data: _Data, ctx: Context, pending: _Data) -> tuple[_Data, tuple[Deadl
 def confirm(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
     """One side confirms. With both, the manifest is confirmed, or disputed where the amounts differ too much."""
     assert record is not None
-    role = arguments["role"]
+    role = part_of(record.data, arguments, ctx)
     data = {**record.data, "confirmations": [*record.data.get("confirmations", []), role]}
-    if role == TREATER:
+    if role == receiving_role(data):
         accepted = arguments.get("acceptedAmount", record.data.get("acceptedAmount", unloaded_kg(data)))
         data = _balanced({**data, "acceptedAmount": accepted})
-    data = signed(data, {"method": "login", **arguments}, ctx, role)
+    data = signed(data, arguments, ctx, role, "confirm")
     if missing_roles(data):
         return Effect(data, state="=")
     if is_significant(data, ctx):
@@ -283,14 +313,14 @@ def confirm(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
 def dispute(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
     """One side does not agree; the other side is told, and both have 15 days. A disputed correction is taken back: what
     was agreed before stands until both agree to something else."""
-    role = arguments["role"]
+    role = part_of(data_of(record), arguments, ctx)
     pending = {"kind": "dispute", "role": role, "reason": arguments["reason"]}
     if "acceptedAmount" in arguments:
         pending["acceptedAmount"] = arguments["acceptedAmount"]
     data = data_of(record)
     if data.get("pending"):
         data = _taken_back(data)
-    data, deadlines = _pend(signed(data, arguments, ctx, role), ctx, pending)
+    data, deadlines = _pend(signed(data, arguments, ctx, role, "dispute"), ctx, pending)
     others = [r for r in PARTY_ROLES if r != role]
     told = _sms(data, others, "disputed", settle_by_at=data["confirmBy"])
     return Effect(data, outbox=told, deadlines=deadlines, cancels=DEADLINES)
@@ -318,9 +348,10 @@ def agree(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
     amount = arguments.get("acceptedAmount", pending.get("acceptedAmount"))
     if amount is not None:
         data = _balanced({**data, "acceptedAmount": amount})
-    settled = {**pending, "settledAt": render_instant(ctx.now), "settledBy": arguments["role"]}
+    role = part_of(data, arguments, ctx)
+    settled = {**pending, "settledAt": render_instant(ctx.now), "settledBy": role}
     data = {**data, "pending": None, "settlements": [*data.get("settlements", []), settled]}
-    data = signed(data, arguments, ctx, arguments["role"])
+    data = signed(data, arguments, ctx, role, "agree")
     if pending["kind"] == "correction":
         return Effect({**data, "correctedAt": render_instant(ctx.now)}, state=CORRECTED)
     late = parse_instant(data["confirmBy"]) < ctx.now
@@ -347,7 +378,7 @@ def reject(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
     }
     alternate = [rejection["alternate"]] if rejection["alternate"] and rejection["alternate"] not in data["to"] else []
     data = {**data, "rejections": [*data.get("rejections", []), rejection], "to": [*data["to"], *alternate]}
-    data = signed(data, arguments, ctx, TREATER)
+    data = signed(data, arguments, ctx, TREATER, "reject")
     reason = no("rejected", number=data["number"], rejected_kg=rejection["amount"])
     told = tuple(OutboxMessage("sms", to, reason) for to in (data["from"], data["transporter"]))
     return Effect(data, state=REJECTED_FULL if full else REJECTED_PARTIAL, outbox=told)

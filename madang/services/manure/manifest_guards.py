@@ -57,9 +57,15 @@ def not_your_part(data: _Data, arguments: _Data, ctx: Context) -> _Reasons:
         reasons.append(no("not-a-party", party_id=ctx.on_behalf_of))
     elif role is not None and arguments.get("role") not in (None, role):
         reasons.append(no("other-part"))
-    if role is None and "role" in arguments and not arguments.get("signer"):
+    typed_for = ctx.party is None and ctx.on_behalf_of is None
+    if typed_for and not ctx.asking and not _names_who(arguments):
         reasons.append(no("name-who-agrees"))
     return reasons
+
+
+def _names_who(arguments: _Data) -> bool:
+    """City staff type for somebody: it must be said for which side, and who agreed."""
+    return bool(arguments.get("role") and arguments.get("signer"))
 
 
 # --- times and amounts -----------------------------------------------------------------------------------------------
@@ -181,7 +187,7 @@ def can_unload(record: Record | None, arguments: _Data, ctx: Context) -> _Reason
 def can_reject(record: Record | None, arguments: _Data, ctx: Context) -> _Reasons:
     """The receiver refuses; what was already unloaded cannot be refused in full."""
     assert record is not None
-    reasons = not_your_part(record.data, {**arguments, "role": TREATER} if arguments else {}, ctx)
+    reasons = not_your_part(record.data, {**arguments, "role": TREATER}, ctx)
     if arguments.get("extent") == "full" and record.state == UNLOADED:
         reasons.append(no("full-after-unloading"))
     if arguments.get("rejectedAmount", 0) > loaded_kg(record.data) - unloaded_kg(record.data):

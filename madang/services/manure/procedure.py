@@ -5,8 +5,9 @@ what an inspector asks for; the id carries the same code from the first draft on
 A manifest is *open* from `precheck` (`openedAt`) to `finish` or `cancel` (`closedAt`): only then may its vehicle carry manure.
 
 Who acts: the carrier (`manifest.carry`) up to `finish`; supplier and receiver (`manifest.confirm`) afterwards, never the
-carrier; an officer (`manifest.correct`) opens a correction. Whoever types, `on_behalf_of` names who agreed. One receiver's
-confirmation is enough where a tour had several, and names the whole accepted amount.
+carrier; an officer (`manifest.correct`) opens a correction. A supplier that signed at the loading has confirmed, and may still
+dispute. What goes on a field is confirmed by the supplier alone: a field signs nothing. Whoever types, `on_behalf_of`
+names who agreed. One receiver's confirmation is enough where a tour had several, and names the whole accepted amount.
 """
 
 from madang.model.entity import AttributeType
@@ -26,7 +27,7 @@ _CARRY, _CONFIRM, _CORRECT = "manifest.carry", "manifest.confirm", "manifest.cor
 _SYSTEM = "record.system"
 _OURS = "Madang, after the sector's page"
 MANIFEST_TYPES = ("manure", "liquidFertiliser", "compost")
-SIGNING_METHODS = ("login", "driver-phone", "sms", "paper")
+SIGNING_METHODS = ("login", "app", "driver-phone", "farmer-phone", "weighbridge", "sms", "paper")
 """How somebody signed; ``driver-phone``: on the phone of the driver, normal in Korea."""
 
 
@@ -52,7 +53,7 @@ _SIGNER = (
 )
 _AT = Argument("at", "instant", title=_said("시각", "When"))
 _SOURCE = Argument("source", "choice", title=_said("중량 출처", "Weighed by"), choices=("device", "manual"))
-_ROLE = Argument("role", "choice", required=True, title=_said("동의하는 쪽", "Who agrees"), choices=m.PARTY_ROLES)
+_ROLE = Argument("role", "choice", title=_said("동의하는 쪽", "Who agrees"), choices=m.PARTY_ROLES)
 _REASON = Argument("reason", "text", required=True, title=_said("사유", "Reason"), length_max=500)
 _TYPE = Argument("manifestType", "choice", title=_said("종류", "Kind"), choices=MANIFEST_TYPES)
 _VEHICLE = Argument("vehicle", "entity", title=_said("차량", "Truck"), entity_types=(VEHICLE,))

@@ -77,3 +77,19 @@ class Register:
 
     def parameter(self, name: str) -> Any:
         return self._parameters[name]
+
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "create": DRAFT,
+    "change": {"remarks": ["x"]},
+    "load": {"amount": 8000},
+    "unload": {"amount": 100, "place": PLANT},
+    "confirm": {"role": "treater", "signer": "Lee"},
+    "dispute": {"role": "treater", "signer": "Lee", "reason": "less came"},
+    "agree": {"role": "treater", "signer": "Lee"},
+    "reject": {"extent": "partial", "reason": "too wet", "signer": "Lee"},
+    "correct": {"reason": "typing error", "residue": 10},
+    "cancel": {"reason": "farm not ready"},
+    "remind": {"hoursLeft": 2},
+}
+"""Arguments with which each action may be taken."""
