@@ -41,11 +41,12 @@ async def get_stream(call: Call, send: Send) -> None:
     stream = _Stream(call, send, topics)
     gone = asyncio.create_task(_wait_gone(call))
     try:
-        await stream.begin()
-        if after is not None:
-            await stream.give(await call.run(call.state.feed.read_since, after))
-        else:
+        if after is None:
             stream.seq = call.state.feed.seq
+            await stream.begin()
+        else:
+            await stream.begin()
+            await stream.give(await call.run(call.state.feed.read_since, after))
         loop = asyncio.get_running_loop()
         next_clock = loop.time()
         next_check = loop.time() + RECHECK_S
@@ -111,7 +112,9 @@ class _Stream:
     async def begin(self) -> None:
         headers = start_headers("text/event-stream; charset=utf-8", (("X-Accel-Buffering", "no"),))
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._write(f"retry: {RETRY_MS}\n\n".encode())
+        # An id without data is no event, but the client keeps it: it can come back even if it heard nothing.
+        known = f"id: {self.seq}\n" if self.seq else ""
+        await self._write(f"retry: {RETRY_MS}\n{known}\n".encode())
 
     def forget_grants(self) -> None:
         """Ask again what the caller's party owns."""
@@ -139,7 +142,7 @@ class _Stream:
             data = msgspec.json.encode({"now": render_instant(hub.clock.now()), "speed": hub.city.speed})
             await self._write(_event("clock", data, self.seq or None))
         else:
-            await self._write(b": still here\n\n")
+            await self._write(f": still here\nid: {self.seq}\n\n".encode())
 
     async def _events(self, batch: Batch) -> list[tuple[str, bytes]]:
         events: list[tuple[str, bytes]] = []
