@@ -1,0 +1,1017 @@
+"""One truck's story from its samples, in order of observation: stops, loadings, unloadings, trips.
+
+`Truck.feed` takes one sample and moves the story on. It never looks ahead and never asks a clock, so feeding the same samples gives the
+same story. The detector (`detect_events`) owns late data and what was already told.
+
+How a change of weight is found
+-------------------------------
+A truck changes its weight only while it is slow (below `SLOW_KM_H`); so time falls into *drives* and *slow phases*.
+
+1. **At one spot** (parked): a change point between the samples before and after, whose slope is the same and cancels. Every few
+   seconds, several window lengths, five standard errors of this truck's own noise.
+2. **Against the drive before**: the level at the spot, or of the slow movement of a spreader, against the level while driving;
+   the slope of the place counts as an error here, so only large changes pass.
+3. **Across the phase**: the drive after against the drive before. This one also sees what happened while weight or position or the
+   whole terminal was silent, and settles the amount. It needs some minutes of driving.
+
+1 and 2 tell within seconds, 3 confirms, corrects or withdraws.
+"""
+
+from math import hypot
+from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from madang.services.manure.weighing import (
+    DRIVING_NOISE_FACTOR,
+    FLOOR_SHARE,
+    MOVING_SLOPE_SHARE,
+    NOISE_SHARE,
+    SLOPE_SHARE,
+    combine,
+    drift_var,
+    next_noise,
+    robust_mean,
+    robust_share,
+    sigmas,
+)
+
+SECOND = 10
+"""Times are whole tenths of a second since the detector's first sample, places whole decimetres on its plane: small in the
+stored state, exact in arithmetic."""
+METRE = 10
+
+SLOW_KM_H = 13.0
+FAST_KM_H = 16.0
+"""Below the first a slow phase begins, from the second on it ends: spreaders work at 2 to 12 km/h."""
+PARKED_KM_H = 3.0
+SPOT_RADIUS = 25 * METRE
+"""Further away is another place with another slope. GPS scatter of a parked truck stays within."""
+SAME_PLACE = 150 * METRE
+SAME_EVENT_GAP = 30 * 60 * SECOND
+"""Goes at one place with no more than this between them are one event."""
+SILENCE = 60 * SECOND
+"""Six missing messages: what is known then is judged as it stands."""
+GAP = 90 * SECOND
+"""A moved truck after such a silence may have done anything in between."""
+BLIND = 30 * SECOND
+"""Without position and speed for longer, a truck counts as slow, at an unknown place."""
+PHASE_MIN = 25 * SECOND
+"""A shorter slow phase is a crossing or a curve."""
+STOP_MIN = 120 * SECOND
+TRIP_PAUSE = 20 * 60 * SECOND
+"""Parked this long with the engine on ends a trip too."""
+
+SIGMAS_SPOT = 5.0
+SIGMAS_SILENT = 4.2
+"""One look, not thousands: less is enough when the truck falls silent, and across a phase."""
+SIGMAS_ACROSS_EARLY = 5.0
+SIGMAS_ACROSS = 4.3
+SIGMAS_KEEP = 3.0
+"""Below this a told event is withdrawn."""
+
+TAIL_MAX = 30
+BASE_MAX = 24
+"""The samples before the tail count as at most so many: a level of more than four minutes ago says little about now."""
+MOVING_MAX = 16
+POST_MAX = 30
+"""Driving samples (five minutes) that a level across a phase is taken from."""
+CANDIDATES_MAX = 4
+FACTS_MAX = 8
+TRACK_MAX = 16
+PATH_MAX = 32
+WINDOWS = (3, 6, 12, 24)
+
+LOADING, UNLOADING, STOP, TRIP = "load", "unload", "stop", "trip"
+OPEN, CONFIRMED, WITHDRAWN = "open", "confirmed", "withdrawn"
+
+IGNITION_ON, IGNITION_OFF, PTO_ON = 1, 2, 4
+UNKNOWN_VAR = 1e12
+
+
+class Sample(NamedTuple):
+    """One reading, made small."""
+
+    t: int
+    w: int | None
+    """Gross weight in kg."""
+    v: int | None
+    """Speed in 0.1 km/h."""
+    x: int | None
+    y: int | None
+    flags: int
+
+
+class Spec(NamedTuple):
+    """What is registered about the truck."""
+
+    weight_min: float
+    weight_max: float
+    """Outside, the scale is broken and not the truck light or heavy."""
+    noise: float
+    """1 sigma, share of gross."""
+    amount_min: float
+    """Least change that counts, kg."""
+
+
+DEFAULT_SPEC = Spec(1_000.0, 60_000.0, NOISE_SHARE, 300.0)
+
+
+class Fact(Struct, frozen=True, array_like=True):
+    """Something that happened. `kind`, `t0` name it within the story."""
+
+    kind: str
+    t0: int
+    t1: int
+    x: int
+    y: int
+    status: str = OPEN
+    amount: float = 0.0
+    var: float = UNKNOWN_VAR
+    before: float = 0.0
+    moving: bool = False
+    gap: bool = False
+    """Not seen happening: it lies in a silence between the two ends of `track`."""
+    track: tuple[int, ...] = ()
+    """x, y, x, y … of a moving event, the ends of a silence, or a trip's path."""
+    distance: int = 0
+    loaded: float = 0.0
+    unloaded: float = 0.0
+    earlier: float = 0.0
+    """Amount of earlier goes of the same event, in earlier slow phases."""
+
+
+class Candidate(Struct, frozen=True, array_like=True):
+    """A slow phase that is over, waiting for the drive after it to tell what it changed."""
+
+    t0: int
+    t1: int
+    x: int
+    y: int
+    track: tuple[int, ...]
+    pre: float
+    pre_var: float
+    inside: float
+    """Change of level within its longest spot (last samples minus first), slope-free."""
+    inside_var: float
+    dwell: int
+    pto: int
+    gap: bool
+    moving: bool
+    fact_t0: int
+    """The loading or unloading that was seen in it; -1 none, -2 several."""
+    fact_kind: str
+    earlier: float = 0.0
+    """Amount that this event had before the phase."""
+    n: int = 0
+    post: float = 0.0
+
+
+class Truck(Struct, array_like=True):
+    """The story so far. Lists and tuples are replaced, never changed in place, so a shallow copy is a snapshot."""
+
+    t: int = -1
+    w: int = -1
+    x: int | None = None
+    y: int | None = None
+    km_h: float = 0.0
+    fix_t: int = 0
+    """Time of the last sample with a position or a speed."""
+    lost: int = 0
+    """Fixes in a row that lay too far away to be true."""
+    noise: float = 0.0
+    noise_driving: float = 0.0
+    repeats: int = 0
+    ignition: int = 0
+
+    level: float = 0.0
+    level_var: float = UNKNOWN_VAR
+    """Gross weight without slope, as the drive and the events left it."""
+    odd: int = 0
+    """Driving samples in a row far to one side of the level."""
+
+    slow: bool = False
+    phase_t0: int = 0
+    phase_x: int | None = None
+    phase_y: int | None = None
+    phase_gap: bool = False
+    phase_pto: int = 0
+    phase_pre: float = 0.0
+    phase_pre_var: float = UNKNOWN_VAR
+    phase_fact_t0: int = -1
+    phase_fact_kind: str = ""
+    phase_earlier: float = 0.0
+    """Amount that the event of this phase had before the phase."""
+    phase_track: tuple[int, ...] = ()
+    best_dwell: int = 0
+    best_x: int = 0
+    best_y: int = 0
+    best_inside: float = 0.0
+    best_inside_var: float = UNKNOWN_VAR
+
+    spot: bool = False
+    """Parked now, or between two samples at the spot."""
+    spot_t0: int = 0
+    spot_t1: int = 0
+    spot_x: float = 0.0
+    spot_y: float = 0.0
+    spot_n: int = 0
+    astray: int = 0
+    base: float = 0.0
+    base_n: float = 0.0
+    tail: list[int] = []
+    tail_t: list[int] = []
+    head: list[int] = []
+    """First samples at the spot since the last event there."""
+    crawl: list[tuple[int, int, int, int]] = []
+    """(t, w, x, y) of the slow movement."""
+
+    active: Fact | None = None
+    active_ref: float = 0.0
+    active_var: float = 0.0
+    active_slope: bool = False
+    """The reference has no slope of this place in it: the level comes from driving."""
+    active_tail: list[int] = []
+    active_quiet: int = 0
+
+    candidates: list[Candidate] = []
+    facts: list[Fact] = []
+    """Newest last."""
+
+    trip_t0: int = -1
+    trip_x: int = 0
+    trip_y: int = 0
+    trip_distance: int = 0
+    trip_path: list[int] = []
+    trip_loaded: float = 0.0
+    trip_unloaded: float = 0.0
+
+    # --- one sample ---
+
+    def feed(self, s: Sample, spec: Spec) -> None:
+        """Take the next sample in time; one that is not later than the last is ignored."""
+        t, w, v, x, y, flags = s
+        if t <= self.t:
+            return
+        if self.noise == 0.0:
+            self.noise = spec.noise
+            self.noise_driving = spec.noise * DRIVING_NOISE_FACTOR
+        since = t - self.t if self.t >= 0 else 0
+        if w is not None:
+            if not spec.weight_min <= w <= spec.weight_max:
+                w = None
+            elif w == self.w:
+                # A scale with this much noise does not say the same kilogram twice: it is stuck, or it repeats itself.
+                self.repeats += 1
+                if spec.noise * w > 50.0:
+                    w = None
+            else:
+                self.w = w
+                self.repeats = 0
+        if x is not None and y is not None:
+            if self.x is not None and self.y is not None:
+                leap = hypot(x - self.x, y - self.y)
+                if leap > 500 * METRE and leap * 3.6 > 160.0 * max(since, SECOND) and self.lost < 3:
+                    self.lost += 1
+                    x = y = None
+                else:
+                    self.lost = 0
+                    if v is None and since > 0:
+                        v = int(leap * 36.0 / since)
+        if since > SILENCE:
+            self._after_silence(since, x, y, spec)
+        blind = v is None and x is None
+        if blind:
+            km_h = self.km_h
+        else:
+            km_h = self.km_h = 0.0 if v is None else v * 0.1
+            self.fix_t = t
+        if flags & (IGNITION_ON | IGNITION_OFF):
+            self.ignition = flags & (IGNITION_ON | IGNITION_OFF)
+
+        if self.slow:
+            if km_h >= FAST_KM_H:
+                self._leave_phase(t, spec)
+        elif km_h < SLOW_KM_H:
+            self._enter_phase(t, x, y, gap=False)
+        elif blind and t - self.fix_t > BLIND:
+            # Nobody knows how fast it is: it may be standing and pouring out.
+            self.km_h = km_h = PARKED_KM_H
+            self._enter_phase(self.fix_t, None, None, gap=True)
+        self._follow_trip(t, km_h, x, y, flags)
+        self.t = t
+        if x is not None:
+            self.x, self.y = x, y
+        if self.slow:
+            if flags & PTO_ON:
+                self.phase_pto += min(since, 2 * 10 * SECOND)
+            self._feed_slow(t, w, km_h, x, y, flags, spec)
+        elif w is not None:
+            self._feed_driving(t, w, spec)
+
+    def settle(self, spec: Spec) -> None:
+        """Judge what is known as it stands, because nothing more has come for a while."""
+        if self.active is None and self.slow and self.spot and len(self.tail) >= 3:
+            self._test_spot(spec, SIGMAS_SILENT)
+        if self.active is not None:
+            self._close_active(spec)
+
+    # --- driving ---
+
+    def _feed_driving(self, t: int, w: int, spec: Spec) -> None:
+        sigma = self.noise_driving * max(self.level, 3_000.0)
+        if self.level_var >= UNKNOWN_VAR:
+            self.level, self.level_var = float(w), sigma * sigma
+            return
+        noise_var = sigma * sigma
+        residual = w - self.level
+        far = 2.5 * sigma + 2.0 * self.level_var**0.5
+        if residual > far:
+            self.odd = self.odd + 1 if self.odd > 0 else 1
+        elif residual < -far:
+            self.odd = self.odd - 1 if self.odd < 0 else -1
+        else:
+            self.odd = 0
+            self.noise_driving = next_noise(self.noise_driving, residual / self.level, spec.noise)
+        limit = 3.0 * sigma
+        clipped = limit if residual > limit else -limit if residual < -limit else residual
+        gain = self.level_var / (self.level_var + noise_var)
+        self.level += gain * clipped
+        self.level_var = max((1.0 - gain) * self.level_var, noise_var / POST_MAX)
+        if self.candidates:
+            self._feed_candidates(w, sigma, spec)
+        if abs(self.odd) >= 6:
+            # The weight is another one, though nothing was seen that could have changed it: begin anew from here.
+            self.level, self.level_var, self.odd = float(w), noise_var, 0
+
+    def _feed_candidates(self, w: int, sigma: float, spec: Spec) -> None:
+        moved: list[Candidate] = []
+        judge = False
+        for c in self.candidates:
+            n = c.n + 1
+            residual = w - c.post
+            if n > 4 and abs(residual) > 3.0 * sigma:
+                residual = 3.0 * sigma if residual > 0 else -3.0 * sigma
+            moved.append(replace(c, n=n, post=c.post + residual / n if n > 1 else float(w)))
+            if n in (3, 5, 8, 12, 16, 20, 25, POST_MAX):
+                judge = True
+        self.candidates = moved
+        if judge:
+            self._judge_candidates(spec)
+            self.candidates = [c for c in self.candidates if c.n < POST_MAX]
+
+    def _across(self, c: Candidate) -> tuple[float, float]:
+        """Change of level from the drive before a phase to the drive after it: (kg, variance)."""
+        sigma = self.noise_driving * max(c.pre, c.post)
+        floor = FLOOR_SHARE * max(c.pre, c.post)
+        return c.post - c.pre, c.pre_var + sigma * sigma / c.n + 2.0 * floor * floor
+
+    def _judge_candidates(self, spec: Spec) -> None:
+        best: Candidate | None = None
+        best_score = 0.0
+        best_change = best_var = 0.0
+        for c in self.candidates:
+            if c.n < 3:
+                continue
+            change, var = self._across(c)
+            if c.fact_t0 != -1:
+                if c.fact_t0 >= 0 and c.n >= 8:
+                    self._correct(c, change, var, spec)
+                continue
+            if c.inside_var < UNKNOWN_VAR:
+                change, var = combine(change, var, c.inside, c.inside_var)
+            z = sigmas(change, var)
+            if z < (SIGMAS_ACROSS_EARLY if c.n < 12 else SIGMAS_ACROSS):
+                continue
+            if abs(change) - var**0.5 * (1.0 if change < 0 else 2.0) < spec.amount_min:
+                continue
+            score = z * z / 2 + min(c.dwell, 600 * SECOND) / (60 * SECOND) + (6.0 if c.pto >= 30 * SECOND else 0.0)
+            if c.gap:
+                score += 2.0
+            if best is None or score > best_score:
+                best, best_score, best_change, best_var = c, score, change, var
+        if best is None:
+            return
+        kind = LOADING if best_change > 0 else UNLOADING
+        self._tell(
+            Fact(
+                kind,
+                best.t0,
+                best.t1,
+                best.x,
+                best.y,
+                CONFIRMED,
+                abs(best_change),
+                best_var,
+                best.pre,
+                moving=best.moving,
+                gap=best.gap,
+                track=best.track,
+            )
+        )
+        # What the other phases of this time were tested against is explained now.
+        self.level, self.level_var = best.post, (self.noise_driving * best.post) ** 2 / best.n
+        told = self.facts[-1]
+        self.candidates = [replace(best, fact_t0=told.t0, fact_kind=kind, earlier=told.earlier)]
+
+    def _correct(self, c: Candidate, change: float, var: float, spec: Spec) -> None:
+        """Settle an event's amount, now that the drive after it is known; withdraw it when the drive contradicts it."""
+        for i in range(len(self.facts) - 1, -1, -1):
+            fact = self.facts[i]
+            if fact.kind == c.fact_kind and fact.t0 == c.fact_t0:
+                break
+        else:
+            return
+        sign = 1.0 if fact.kind == LOADING else -1.0
+        seen = fact.amount - c.earlier
+        if c.inside_var >= UNKNOWN_VAR:
+            amount, variance = sign * change, var
+        else:
+            amount, variance = combine(sign * change, var, sign * c.inside, c.inside_var)
+        total = c.earlier + amount
+        if fact.status == WITHDRAWN:
+            return
+        if total < 0.5 * spec.amount_min or sigmas(total, variance) < SIGMAS_KEEP:
+            self._put(i, replace(fact, status=WITHDRAWN, amount=max(0.0, total), var=variance))
+        else:
+            self._put(i, replace(fact, amount=total, var=variance))
+            self._count_trip(fact.kind, amount - seen)
+
+    # --- slow phases ---
+
+    def _enter_phase(self, t: int, x: int | None, y: int | None, *, gap: bool) -> None:
+        self.slow = True
+        self.phase_t0 = t
+        self.phase_x, self.phase_y = (self.x, self.y) if x is None else (x, y)
+        self.phase_gap = gap
+        self.phase_pto = 0
+        self.phase_pre, self.phase_pre_var = self.level, self.level_var
+        self.phase_fact_t0, self.phase_fact_kind, self.phase_earlier = -1, "", 0.0
+        self.phase_track = ()
+        self.best_dwell, self.best_inside, self.best_inside_var = 0, 0.0, UNKNOWN_VAR
+        self.spot = False
+        self.crawl = []
+
+    def _after_silence(self, since: int, x: int | None, y: int | None, spec: Spec) -> None:
+        self.settle(spec)
+        self.level_var = min(UNKNOWN_VAR, self.level_var + drift_var(since / SECOND))
+        if since < GAP:
+            return
+        moved = (
+            x is None
+            or self.x is None
+            or y is None
+            or self.y is None
+            or hypot(x - self.x, y - self.y) > 2 * SPOT_RADIUS
+        )
+        if not moved and self.slow:
+            if self.spot:
+                sigma = self.noise * max(self.base, 3_000.0)
+                self._fold_tail(0)
+                drift = drift_var(since / SECOND)
+                if self.base_n and drift:
+                    self.base_n = 1.0 / (1.0 / self.base_n + drift / (sigma * sigma))
+            return
+        if x is None:
+            return
+        if self.slow:
+            self._leave_phase(self.t, spec)
+        last_x, last_y = self.x, self.y
+        self._enter_phase(self.t, last_x, last_y, gap=True)
+        if last_x is not None and last_y is not None and y is not None:
+            self.phase_track = (last_x, last_y, x, y)
+
+    def _feed_slow(
+        self, t: int, w: int | None, km_h: float, x: int | None, y: int | None, flags: int, spec: Spec
+    ) -> None:
+        parked = km_h < PARKED_KM_H
+        if self.phase_gap and x is not None and y is not None and not self.phase_track and self.phase_x is not None:
+            self.phase_track = (self.phase_x, self.phase_y or 0, x, y)
+        if self.spot and x is not None and y is not None:
+            away = hypot(x - self.spot_x, y - self.spot_y)
+            self.astray = self.astray + 1 if away > SPOT_RADIUS else 0
+            # One fix gone astray from a parked truck is the receiver's; two are the truck's.
+            if self.astray > (1 if parked else 0):
+                self._leave_spot(spec)
+        if parked:
+            if not self.spot:
+                self._enter_spot(t, x, y)
+            elif x is not None and y is not None and self.spot_n < 20 and not self.astray:
+                self.spot_n += 1
+                self.spot_x += (x - self.spot_x) / self.spot_n
+                self.spot_y += (y - self.spot_y) / self.spot_n
+            self.spot_t1 = t
+            dwell = t - self.spot_t0
+            if dwell >= STOP_MIN:
+                self._mark_stop(OPEN)
+        if not parked and x is not None and y is not None and not self.phase_gap:
+            self.phase_track = _lengthen(self.phase_track, x, y, 20 * METRE, TRACK_MAX)
+        if w is None:
+            return
+        if self.active is not None:
+            self._feed_active(t, w, parked, x, y, spec)
+        elif parked:
+            self._feed_spot(t, w, spec)
+        else:
+            self._feed_crawl(t, w, x, y, spec)
+
+    def _enter_spot(self, t: int, x: int | None, y: int | None) -> None:
+        self.spot = True
+        self.spot_t0 = self.spot_t1 = t
+        if x is None or y is None:
+            x, y = self.x or 0, self.y or 0
+        self.spot_x, self.spot_y, self.spot_n, self.astray = float(x), float(y), 1, 0
+        self.base_n, self.base = 0.0, 0.0
+        self.tail, self.tail_t, self.head = [], [], []
+        self.crawl = []
+
+    def _leave_spot(self, spec: Spec) -> None:
+        """The truck stands elsewhere: keep what this spot said about a change, and the level that it leaves with."""
+        self.spot = False
+        dwell = self.spot_t1 - self.spot_t0
+        if dwell >= STOP_MIN:
+            self._mark_stop(CONFIRMED)
+        if dwell >= self.best_dwell:
+            self.best_dwell, self.best_x, self.best_y = dwell, int(self.spot_x), int(self.spot_y)
+            self.best_inside, self.best_inside_var = self._inside()
+        self._fold_tail(0)
+        if self.base_n >= 3:
+            sigma = self.noise * self.base
+            slope = SLOPE_SHARE * self.base
+            var = sigma * sigma / self.base_n + slope * slope
+            if self.active is None:
+                if self.level_var >= UNKNOWN_VAR:
+                    self.level, self.level_var = self.base, var
+                elif abs(self.base - self.level) < 3.0 * (var + self.level_var) ** 0.5:
+                    self.level, self.level_var = combine(self.level, self.level_var, self.base, var)
+        self.base_n = 0.0
+        self.tail, self.tail_t, self.head = [], [], []
+
+    def _inside(self) -> tuple[float, float]:
+        """Last samples at the spot minus the first ones since the last event there: (kg, variance)."""
+        n_head, n_tail = len(self.head), min(len(self.tail), 12)
+        if self.base_n == 0.0:
+            n_tail = min(n_tail, len(self.tail) - n_head)
+        if n_head < 2 or n_tail < 2:
+            return 0.0, UNKNOWN_VAR
+        before, after = robust_mean(self.head), robust_mean(self.tail[-n_tail:])
+        sigma = self.noise * max(before, after)
+        return after - before, sigma * sigma * (robust_share(n_head) + robust_share(n_tail)) + drift_var(
+            (self.spot_t1 - self.spot_t0) / SECOND
+        )
+
+    def _fold_tail(self, keep: int) -> None:
+        """Move all but the newest `keep` samples of the tail into the base."""
+        cut = len(self.tail) - keep
+        for w in self.tail[:cut]:
+            if self.base_n < 1:
+                self.base, self.base_n = float(w), 1.0
+                continue
+            residual = w - self.base
+            limit = 3.0 * self.noise * self.base
+            if self.base_n >= 4 and abs(residual) > limit:
+                residual = limit if residual > 0 else -limit
+            self.base_n = min(self.base_n + 1.0, float(BASE_MAX))
+            self.base += residual / self.base_n
+        self.tail, self.tail_t = self.tail[cut:], self.tail_t[cut:]
+
+    def _feed_spot(self, t: int, w: int, spec: Spec) -> None:
+        self.tail = [*self.tail, w]
+        self.tail_t = [*self.tail_t, t]
+        n = len(self.tail)
+        if len(self.head) < 6:
+            self.head = [*self.head, w]
+        if n + self.base_n >= 4:
+            mean = (self.base * self.base_n + sum(self.tail)) / (self.base_n + n)
+            residual = w - mean
+            # A look costs more than a step: not worth it while the newest three lie where the others do.
+            sigma = self.noise * mean
+            newest = (self.tail[-1] + self.tail[-2] + self.tail[-3]) / 3 - mean if n >= 3 else 0.0
+            if n >= 3 and (abs(newest) > 1.1 * sigma or n % 6 == 0):
+                self._test_spot(spec, SIGMAS_SPOT)
+            else:
+                self.noise = next_noise(self.noise, residual / mean, spec.noise)
+        elif n >= 3:
+            self._test_spot(spec, SIGMAS_SPOT)
+        if n > TAIL_MAX and self.active is None:
+            self._fold_tail(TAIL_MAX)
+
+    def _test_spot(self, spec: Spec, threshold: float) -> None:
+        tail, base, base_n = self.tail, self.base, self.base_n
+        n = len(tail)
+        if self.phase_pto >= 30 * SECOND:
+            threshold -= 0.7
+        best_z, best_q, best_slope, best_ref, best_ref_var = threshold, 0, False, 0.0, 0.0
+        weight = max(self.level if self.level_var < UNKNOWN_VAR else 0.0, base, float(tail[0]))
+        sigma = self.noise * weight
+        slope = SLOPE_SHARE * weight
+        total = sum(tail)
+        for q in WINDOWS:
+            if q > n:
+                break
+            post = robust_mean(tail[-q:])
+            post_var = sigma * sigma * robust_share(q)
+            pre_n = base_n + n - q
+            if pre_n >= 2:
+                before = tail[: n - q]
+                # The plain mean: a spike in it makes one test a little blunter, no more.
+                pre = (base * base_n + (sum(before) if q > n // 2 else total - sum(tail[-q:]))) / pre_n
+                pre_var = sigma * sigma / pre_n
+                change = post - pre
+                if abs(change) >= spec.amount_min:
+                    z = sigmas(change, pre_var + post_var)
+                    if z > best_z:
+                        best_z, best_q, best_slope, best_ref, best_ref_var = z, q, False, pre, pre_var
+            if self.level_var < UNKNOWN_VAR:
+                change = post - self.level
+                if abs(change) >= spec.amount_min:
+                    z = sigmas(change, self.level_var + post_var + slope * slope)
+                    if z > best_z:
+                        best_z, best_q, best_slope, best_ref, best_ref_var = (
+                            z,
+                            q,
+                            True,
+                            self.level,
+                            self.level_var + slope * slope,
+                        )
+        if best_q == 0:
+            return
+        # Walk back to where it began: the samples before it lie at the reference.
+        rising = robust_mean(tail[-best_q:]) > best_ref
+        start = n - best_q
+        while start > 0 and (
+            tail[start - 1] - best_ref > 0.8 * sigma if rising else best_ref - tail[start - 1] > 0.8 * sigma
+        ):
+            start -= 1
+        if not best_slope and base_n + start >= 2:
+            best_ref = (base * base_n + sum(tail[:start])) / (base_n + start)
+            best_ref_var = sigma * sigma / (base_n + start)
+        t0 = self.tail_t[start - 1] if start > 0 else self.spot_t0 if base_n == 0 else self.tail_t[0]
+        self._begin_active(
+            rising,
+            t0,
+            int(self.spot_x),
+            int(self.spot_y),
+            best_ref,
+            best_ref_var,
+            best_slope,
+            tail[start:],
+            False,
+            spec,
+        )
+
+    def _feed_crawl(self, t: int, w: int, x: int | None, y: int | None, spec: Spec) -> None:
+        if x is None or y is None:
+            x, y = self.x or 0, self.y or 0
+        self.crawl = [*self.crawl[-(MOVING_MAX - 1) :], (t, w, x, y)]
+        n = len(self.crawl)
+        if self.level_var >= UNKNOWN_VAR or n < 4:
+            return
+        weight = max(self.level, float(w))
+        sigma = self.noise_driving * weight
+        slope = MOVING_SLOPE_SHARE * weight
+        for q in (4, 8, 16):
+            if q > n:
+                return
+            now = robust_mean([c[1] for c in self.crawl[-q:]])
+            change = now - self.level
+            var = self.level_var + sigma * sigma * robust_share(q) + slope * slope
+            if abs(change) < max(spec.amount_min, SIGMAS_SPOT * var**0.5):
+                continue
+            start = n - q
+            rising = change > 0
+            while start > 0 and (self.crawl[start - 1][1] - self.level) * (1 if rising else -1) > 0.8 * sigma:
+                start -= 1
+            first = self.crawl[start]
+            ws = [c[1] for c in self.crawl[start:]]
+            self._begin_active(
+                rising, first[0], first[2], first[3], self.level, self.level_var + slope * slope, True, ws, True, spec
+            )
+            return
+
+    # --- an event while it happens ---
+
+    def _begin_active(
+        self,
+        rising: bool,
+        t0: int,
+        x: int,
+        y: int,
+        ref: float,
+        ref_var: float,
+        slope: bool,
+        ws: list[int],
+        moving: bool,
+        spec: Spec,
+    ) -> None:
+        kind = LOADING if rising else UNLOADING
+        track: tuple[int, ...] = ()
+        if moving:
+            for c in self.crawl:
+                if c[0] >= t0:
+                    track = _lengthen(track, c[2], c[3], 20 * METRE, TRACK_MAX)
+        self.active = Fact(kind, t0, self.t, x, y, OPEN, 0.0, UNKNOWN_VAR, ref, moving=moving, track=track, gap=False)
+        self.active_ref, self.active_var, self.active_slope = ref, ref_var, slope
+        self.active_tail = ws[-12:]
+        self.active_quiet = 0
+        self.head = []
+        self._measure_active(spec)
+        self._resume(self.active)
+
+    def _resume(self, fact: Fact) -> None:
+        """Make it the newest fact, or another go of the last one at the same place."""
+        for i in range(len(self.facts) - 1, -1, -1):
+            last = self.facts[i]
+            if last.kind not in (LOADING, UNLOADING):
+                continue
+            if last.status == WITHDRAWN:
+                continue
+            near = hypot(last.x - fact.x, last.y - fact.y) <= SAME_PLACE or _near_track(last, fact)
+            if last.kind == fact.kind and not last.gap and fact.t0 - last.t1 <= SAME_EVENT_GAP and near:
+                merged = replace(
+                    fact,
+                    t0=last.t0,
+                    x=last.x,
+                    y=last.y,
+                    before=last.before,
+                    earlier=last.amount,
+                    moving=last.moving or fact.moving,
+                    amount=last.amount + fact.amount,
+                    var=last.var + fact.var,
+                    track=_join(last.track, fact.track),
+                )
+                self.active = merged
+                self.facts = [*self.facts[:i], *self.facts[i + 1 :], merged]
+                self._mark_phase(merged)
+                return
+            break
+        self._append(fact)
+        self._mark_phase(fact)
+
+    def _mark_phase(self, fact: Fact) -> None:
+        if self.phase_fact_t0 == -1:
+            self.phase_fact_t0, self.phase_fact_kind, self.phase_earlier = fact.t0, fact.kind, fact.earlier
+        elif self.phase_fact_t0 != fact.t0 or self.phase_fact_kind != fact.kind:
+            self.phase_fact_t0 = -2
+
+    def _feed_active(self, t: int, w: int, parked: bool, x: int | None, y: int | None, spec: Spec) -> None:
+        active = self.active
+        assert active is not None
+        self.active_tail = [*self.active_tail[-11:], w]
+        track = active.track
+        if not parked and x is not None and y is not None:
+            track = _lengthen(track or (active.x, active.y), x, y, 20 * METRE, TRACK_MAX)
+        moving = active.moving or len(track) > 6
+        before = active.amount
+        index = self._index(active)
+        self.active = active = replace(active, t1=t, track=track, moving=moving)
+        self._measure_active(spec)
+        assert self.active is not None
+        self._put(index, self.active)
+        ws = self.active_tail
+        if len(ws) < 8:
+            return
+        half = len(ws) // 2
+        sigma = (self.noise if parked else self.noise_driving) * max(self.active_ref, float(ws[-1]))
+        slope = abs(robust_mean(ws[half:]) - robust_mean(ws[:half]))
+        if slope < 1.2 * sigma * (2.0 * robust_share(half)) ** 0.5 and self.active.amount <= before + 0.5 * sigma:
+            self.active_quiet += 1
+        else:
+            self.active_quiet = 0
+        if self.active_quiet >= 2 and len(ws) >= 10:
+            self._close_active(spec)
+
+    def _measure_active(self, spec: Spec) -> None:
+        active = self.active
+        assert active is not None
+        ws = self.active_tail[-3:]
+        sigma = self.noise * max(self.active_ref, float(ws[-1]))
+        after = robust_mean(ws)
+        change = after - self.active_ref if active.kind == LOADING else self.active_ref - after
+        self.active = replace(
+            active,
+            amount=max(0.0, active.earlier + change),
+            var=self.active_var + sigma * sigma * robust_share(len(ws)),
+        )
+
+    def _close_active(self, spec: Spec) -> None:
+        """The weight is quiet again, or the truck leaves or falls silent."""
+        active = self.active
+        assert active is not None
+        index = self._index(active)
+        self.active = None
+        ws = self.active_tail[-6:] if self.active_quiet else self.active_tail[-3:]
+        self.active_tail = []
+        after = robust_mean(ws)
+        sigma = self.noise * max(after, self.active_ref)
+        after_var = sigma * sigma * robust_share(len(ws))
+        change = after - self.active_ref if active.kind == LOADING else self.active_ref - after
+        var = self.active_var + after_var
+        ended = replace(active, status=CONFIRMED, amount=max(0.0, active.earlier + change), var=var)
+        if change < 0.5 * spec.amount_min or sigmas(change, var) < SIGMAS_KEEP:
+            if active.earlier > 0.0:
+                ended = replace(ended, amount=active.earlier)
+            else:
+                ended = replace(ended, status=WITHDRAWN)
+                self._put(index, ended)
+                if self.phase_fact_t0 == active.t0:
+                    self.phase_fact_t0, self.phase_fact_kind = -1, ""
+                self._restart_spot(ws, after)
+                return
+        self._put(index, ended)
+        self._count_trip(ended.kind, ended.amount - active.earlier)
+        sign = 1.0 if active.kind == LOADING else -1.0
+        slope = SLOPE_SHARE * after
+        direct, direct_var = after, after_var + slope * slope
+        if self.active_slope or self.level_var >= UNKNOWN_VAR:
+            self.level, self.level_var = direct, direct_var
+        else:
+            carried, carried_var = self.level + sign * change, self.level_var + var
+            if carried_var < direct_var:
+                self.level, self.level_var = carried, carried_var
+            else:
+                self.level, self.level_var = direct, direct_var
+        self.odd = 0
+        # Phases before this one can no longer be told from it by what follows.
+        self.candidates = []
+        self._restart_spot(ws, after)
+
+    def _restart_spot(self, ws: list[int], after: float) -> None:
+        self.tail, self.tail_t, self.crawl = [], [], []
+        self.base, self.base_n = after, float(len(ws))
+        self.head = list(ws) if self.spot else []
+
+    def _leave_phase(self, now: int, spec: Spec) -> None:
+        """Driving again."""
+        if self.active is not None:
+            self._close_active(spec)
+        if self.spot:
+            self._leave_spot(spec)
+        self.slow = False
+        duration = self.t - self.phase_t0
+        seen = self.phase_fact_t0 != -1
+        if duration < PHASE_MIN and not self.phase_gap and not seen and self.phase_pto < 15 * SECOND:
+            for crawled in self.crawl:
+                self._feed_driving(crawled[0], crawled[1], spec)
+            self.crawl = []
+            return
+        self.crawl = []
+        if self.phase_pre_var >= UNKNOWN_VAR or self.phase_x is None or self.phase_y is None:
+            return
+        x, y = self.phase_x, self.phase_y
+        if self.best_dwell > 0:
+            x, y = self.best_x, self.best_y
+        elif self.phase_track and not self.phase_gap:
+            middle = len(self.phase_track) // 4 * 2
+            x, y = self.phase_track[middle], self.phase_track[middle + 1]
+        moving = self.best_dwell < 30 * SECOND and not self.phase_gap
+        inside, inside_var = self.best_inside, self.best_inside_var
+        if seen:
+            inside, inside_var = 0.0, UNKNOWN_VAR
+            fact = self._find(self.phase_fact_kind, self.phase_fact_t0)
+            if fact is not None and not self.active_slope:
+                inside = (fact.amount - self.phase_earlier) * (1.0 if fact.kind == LOADING else -1.0)
+                inside_var = fact.var
+        self.candidates = [
+            *self.candidates[-(CANDIDATES_MAX - 1) :],
+            Candidate(
+                self.phase_t0,
+                now if self.phase_gap else self.t,
+                x,
+                y,
+                self.phase_track if moving or self.phase_gap else (),
+                self.phase_pre,
+                self.phase_pre_var,
+                inside,
+                inside_var,
+                self.best_dwell,
+                self.phase_pto,
+                self.phase_gap,
+                moving,
+                self.phase_fact_t0,
+                self.phase_fact_kind,
+                self.phase_earlier,
+            ),
+        ]
+
+    # --- facts ---
+
+    def _find(self, kind: str, t0: int) -> Fact | None:
+        for fact in reversed(self.facts):
+            if fact.kind == kind and fact.t0 == t0:
+                return fact
+        return None
+
+    def _index(self, fact: Fact) -> int:
+        for i in range(len(self.facts) - 1, -1, -1):
+            if self.facts[i].kind == fact.kind and self.facts[i].t0 == fact.t0:
+                return i
+        return -1
+
+    def _put(self, index: int, fact: Fact) -> None:
+        if index >= 0:
+            self.facts = [*self.facts[:index], fact, *self.facts[index + 1 :]]
+
+    def _append(self, fact: Fact) -> None:
+        kept = [replace(f, track=()) if f.kind == TRIP and f.track else f for f in self.facts[-(FACTS_MAX - 1) :]]
+        self.facts = [*kept, fact]
+
+    def _tell(self, fact: Fact) -> None:
+        """A fact found across a phase; part of the last one when that was at the same place."""
+        active, self.active = self.active, None
+        self._resume_quietly(fact)
+        self.active = active
+        self._count_trip(fact.kind, fact.amount)
+
+    def _resume_quietly(self, fact: Fact) -> None:
+        phase = self.phase_fact_kind, self.phase_fact_t0, self.phase_earlier
+        self._resume(fact)
+        self.active = None
+        self.phase_fact_kind, self.phase_fact_t0, self.phase_earlier = phase
+
+    def _mark_stop(self, status: str) -> None:
+        t0, t1 = self.spot_t0, self.spot_t1
+        fact = Fact(STOP, t0, t1, int(self.spot_x), int(self.spot_y), status)
+        for i in range(len(self.facts) - 1, -1, -1):
+            if self.facts[i].kind == STOP:
+                if self.facts[i].t0 == t0:
+                    if status == CONFIRMED:
+                        self._put(i, fact)
+                    return
+                break
+        self._append(fact)
+
+    # --- trips ---
+
+    def _count_trip(self, kind: str, amount: float) -> None:
+        if kind == LOADING:
+            self.trip_loaded = max(0.0, self.trip_loaded + amount)
+        else:
+            self.trip_unloaded = max(0.0, self.trip_unloaded + amount)
+
+    def _follow_trip(self, t: int, km_h: float, x: int | None, y: int | None, flags: int) -> None:
+        if self.trip_t0 >= 0:
+            long_stop = self.spot and self.spot_t1 - self.spot_t0 >= TRIP_PAUSE
+            if flags & IGNITION_OFF or long_stop or t - self.t > TRIP_PAUSE:
+                self._end_trip(self.t if t - self.t > TRIP_PAUSE else self.spot_t0 if long_stop else t)
+                return
+        if x is None or y is None:
+            return
+        if self.trip_t0 < 0:
+            if km_h >= PARKED_KM_H and not flags & IGNITION_OFF:
+                self.trip_t0, self.trip_x, self.trip_y, self.trip_distance = t, x, y, 0
+                self.trip_path = [x, y]
+            return
+        if km_h >= PARKED_KM_H and self.x is not None and self.y is not None:
+            self.trip_distance += int(hypot(x - self.x, y - self.y))
+            path = self.trip_path
+            if hypot(x - path[-2], y - path[-1]) > 250 * METRE:
+                path = [*path, x, y]
+                if len(path) > 2 * PATH_MAX:
+                    path = [c for i in range(0, len(path) - 2, 4) for c in path[i : i + 2]] + path[-2:]
+                self.trip_path = path
+
+    def _end_trip(self, t: int) -> None:
+        if self.trip_distance > 300 * METRE:
+            path = self.trip_path
+            if self.x is not None and self.y is not None:
+                path = [*path, self.x, self.y]
+            self._append(
+                Fact(
+                    TRIP,
+                    self.trip_t0,
+                    t,
+                    path[-2],
+                    path[-1],
+                    CONFIRMED,
+                    track=tuple(path),
+                    distance=self.trip_distance,
+                    loaded=self.trip_loaded,
+                    unloaded=self.trip_unloaded,
+                )
+            )
+        self.trip_t0, self.trip_path = -1, []
+        self.trip_loaded = self.trip_unloaded = 0.0
+
+
+def _lengthen(track: tuple[int, ...], x: int, y: int, step: int, most: int) -> tuple[int, ...]:
+    """The track with one more point when it lies a step further; every second one goes when there are too many."""
+    if track and hypot(x - track[-2], y - track[-1]) < step:
+        return track
+    track = (*track, x, y)
+    if len(track) > 2 * most:
+        track = tuple(c for i in range(0, len(track) - 2, 4) for c in track[i : i + 2]) + track[-2:]
+    return track
+
+
+def _join(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    joined = a + b
+    while len(joined) > 2 * TRACK_MAX:
+        joined = tuple(c for i in range(0, len(joined), 4) for c in joined[i : i + 2])
+    return joined
+
+
+def _near_track(a: Fact, b: Fact) -> bool:
+    """Any point of the first's track within reach of the second's place."""
+    return any(hypot(a.track[i] - b.x, a.track[i + 1] - b.y) <= SAME_PLACE for i in range(0, len(a.track), 2))
