@@ -84,6 +84,7 @@ def encode_publish(
 
 
 def encode_puback(packet_id: int) -> bytes:
+    """A PUBACK packet: the message with this id is committed."""
     return b"\x40\x02" + _packet_id(packet_id)
 
 

@@ -39,6 +39,8 @@ class Will(Struct, frozen=True, gc=False):
 
 
 class Connect(Struct, frozen=True, gc=False):
+    """The client's first packet: who it is (clause 3.1)."""
+
     client_id: str
     """May be empty with `clean_session` [MQTT-3.1.3-7]."""
     keep_alive_s: int
@@ -50,11 +52,15 @@ class Connect(Struct, frozen=True, gc=False):
 
 
 class Connack(Struct, frozen=True, gc=False):
+    """The answer to CONNECT (clause 3.2)."""
+
     return_code: int
     session_present: bool = False
 
 
 class Publish(Struct, frozen=True, gc=False):
+    """A message to a topic (clause 3.3)."""
+
     topic: str
     payload: bytes
     qos: int = 0
@@ -65,52 +71,68 @@ class Publish(Struct, frozen=True, gc=False):
 
 
 class Puback(Struct, frozen=True, gc=False):
+    """Answer to a PUBLISH of QoS 1 (clause 3.4)."""
+
     packet_id: int
 
 
 class Pubrec(Struct, frozen=True, gc=False):
+    """First answer to a PUBLISH of QoS 2 (clause 3.5)."""
+
     packet_id: int
 
 
 class Pubrel(Struct, frozen=True, gc=False):
+    """The sender of a QoS 2 message lets it go (clause 3.6)."""
+
     packet_id: int
 
 
 class Pubcomp(Struct, frozen=True, gc=False):
+    """Last answer of QoS 2 (clause 3.7)."""
+
     packet_id: int
 
 
 class Subscribe(Struct, frozen=True, gc=False):
+    """A client asks to be sent the messages of topics (clause 3.8)."""
+
     packet_id: int
     filters: tuple[tuple[str, int], ...]
     """(topic filter, requested QoS), at least one [MQTT-3.8.3-3]."""
 
 
 class Suback(Struct, frozen=True, gc=False):
+    """The answer to SUBSCRIBE (clause 3.9)."""
+
     packet_id: int
     return_codes: tuple[int, ...]
     """Granted QoS, or `SUBSCRIPTION_FAILED`, one for each filter in order [MQTT-3.8.4-5]."""
 
 
 class Unsubscribe(Struct, frozen=True, gc=False):
+    """A client wants no more of topics (clause 3.10)."""
+
     packet_id: int
     filters: tuple[str, ...]
 
 
 class Unsuback(Struct, frozen=True, gc=False):
+    """The answer to UNSUBSCRIBE (clause 3.11)."""
+
     packet_id: int
 
 
 class Pingreq(Struct, frozen=True, gc=False):
-    pass
+    """A client is still there (clause 3.12)."""
 
 
 class Pingresp(Struct, frozen=True, gc=False):
-    pass
+    """So are we (clause 3.13)."""
 
 
 class Disconnect(Struct, frozen=True, gc=False):
-    pass
+    """A client leaves in order: its will is not published (clause 3.14)."""
 
 
 Packet = (
