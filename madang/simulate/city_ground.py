@@ -8,6 +8,7 @@ from shapely import Point
 from madang.services.manure.sample_ground import Disc, Ground, Points, Spot
 from madang.simulate.town import Town
 from madang.simulate.town_land import Site
+from madang.simulate.town_roads import LOCAL
 from madang.simulate.town_shapes import XY
 from madang.simulate.town_water import HALF_HEIGHT_M, HALF_WIDTH_M
 
@@ -25,7 +26,10 @@ def ground_of(town: Town) -> Ground:
     heights = town.relief.heights(mesh).reshape(len(ys), len(xs))
 
     def route(a: XY, b: XY) -> tuple[Points, NDArray[np.int8]]:
-        way = town.graph.route(town.graph.find_node(a), town.graph.find_node(b))
+        first, last = town.graph.find_node(a), town.graph.find_node(b)
+        if first == last:  # neighbours at one junction: straight across
+            return np.array([a, b], dtype=float), np.full(1, LOCAL, np.int8)
+        way = town.graph.route(first, last)
         return way.points, way.classes
 
     return Ground(

@@ -175,7 +175,7 @@ def reference(town: Town) -> list[tuple[str, str, Attributes]]:
 
 def _geojson(town: Town, shape: BaseGeometry) -> dict[str, object]:
     def ring(coords: object) -> list[list[float]]:
-        return [[round(v, 6) for v in town.lon_lat((x, y))] for x, y in np.asarray(coords)]
+        return [[round(float(v), 6) for v in town.lon_lat((x, y))] for x, y in np.asarray(coords)]
 
     if isinstance(shape, LineString):
         return {"type": "LineString", "coordinates": ring(shape.coords)}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from madang.services.contract import Service
+from madang.services.manure.detect import RulesDetector
 from madang.services.manure.detect_events import EventsDetector
 from madang.services.manure.indicators import INDICATOR_PARAMETERS, INDICATORS
 from madang.services.manure.model import ENTITY_TYPES
@@ -16,7 +17,7 @@ SERVICE = Service(
     title={"ko": "가축분뇨 운반", "en": "Livestock-manure transport"},
     entity_types=ENTITY_TYPES,
     record_types=RECORD_TYPES,
-    detectors=(EventsDetector(),),
+    detectors=(EventsDetector(), RulesDetector()),
     layers=LAYERS,
     tables=TABLES,
     indicators=INDICATORS,

@@ -30,6 +30,7 @@ VEHICLE_STOP = "VehicleStop"
 MANURE_LOADING = "ManureLoading"
 MANURE_UNLOADING = "ManureUnloading"
 VEHICLE_TRIP = "VehicleTrip"
+MANIFEST = "ManureManifest"
 ODOUR_COMPLAINT = "OdourComplaint"
 
 PLACE_TYPES = (AGRI_FARM, AGRI_PARCEL, TREATMENT_PLANT, VEHICLE_DEPOT)

@@ -61,14 +61,18 @@ class _Day:
             ground, rng, start, _inside(self.depot, rng), self.depot, notes.load_start, notes.fuel_start, truck.pace
         )
         self.lunched = False
+        self.quiet_until = 0.0
+        """Nothing is loaded under paper before this time, so that a paperless haul stays clear of the next manifest's grace."""
 
     def run(self) -> Planned:
         line, rng = self.line, self.rng
         line.stand(self._u(100, 500))
         end = float(np.clip(rng.normal(17.3, 0.9), 15, 19)) * H
         night = rng.random() < self.rates.night_trip
-        trips = 0
-        while line.now < end - 0.9 * H and trips < 8:
+        trips, trips_max = 0, int(rng.choice([3, 4, 5, 6, 7], p=(0.15, 0.25, 0.3, 0.2, 0.1)))
+        while line.now < end - 0.9 * H and trips < trips_max:
+            if trips and rng.random() < 0.6:  # waits for the next call
+                self._rest_nearby(self._u(600, 5_400), ignition=bool(rng.random() < 0.15))
             kind = self._choose_kind()
             if self.forced and line.now > 15.2 * H:
                 kind, self.forced = self.forced, None
@@ -128,9 +132,11 @@ class _Day:
             )
         line.go(farm, _inside(farm, rng), jam_kmh=self._jam())
         line.stand(self._u(60, 500), ignition=bool(rng.random() < 0.7))
+        if paperless and self.papers:
+            move_finish(self.papers[-1], 0.0)  # otherwise the earlier manifest would cover this load
+            self.quiet_until = self.papers[-1].finished + 900
+        line.stand(self.quiet_until - line.now, ignition=False)
         loaded = self._load(farm)
-        if paperless and self.papers and self.papers[-1].finished > loaded.started - 960:
-            move_finish(self.papers[-1], loaded.started - 960)  # otherwise the earlier manifest would cover this load
         line.stand(self._u(60, 420), ignition=bool(rng.random() < 0.8))
         if rng.random() < self.rates.odd_stop:
             self._odd_stop()
@@ -145,6 +151,7 @@ class _Day:
             done = self._dump(self._dump_place(kind), rest, spread=kind == "field_spread")
             declared = [Unloaded(to[-1].id, done.started + 900, done.ended + self._u(600, 1_500), loaded.amount_kg)]
             if kind == "no_manifest_dump":
+                self.quiet_until = line.now + 1_650
                 return
         elif kind == "wrong_place":
             wrong = self._wrong_place(to)
@@ -163,13 +170,16 @@ class _Day:
             place = self._dump_place(kind)
             self._rest_nearby(max(0.0, finished + 18 * 60 - line.now), ignition=False)
             self._dump(place, line.load - residue)
+            self.quiet_until = line.now + 1_650
             return
         elif kind == "dribble":
             part = min(self._u(1_200, 3_000), rest * 0.4)
             declared = self._deliver(to, rest - part, lose_kg=part)
         else:
             declared = self._deliver(to, rest)
-        if not paperless:
+        if paperless:
+            self.quiet_until = line.now + 1_650
+        else:
             self._paper(kind, farm, to, loaded, declared, sum(u.amount_kg for u in declared))
 
     def _load(self, farm: Spot) -> Transfer:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from msgspec import Struct, field
 
 from madang.services.manure.sample_fleet import TIPPER, Truck
@@ -111,11 +112,10 @@ def write_paper(
             "load",
             {
                 "at": end,
-                "place": farm.id,
                 "amount": _amount(loaded, manual),
                 "source": "manual" if manual else "device",
                 "signer": f"{farm.name} 대표",
-                "method": "driver-phone" if on_phone else "farmer-phone",
+                "method": "driver-phone" if on_phone else "sms",
             },
             carrier,
             "carrier",
@@ -151,44 +151,38 @@ def write_paper(
         tap += float(rng.uniform(900, 2_700))
     if finish_at is not None:
         tap = max(tap, finish_at)
-    taps.append(Tap(tap, "finish", {"signer": truck.driver, "method": "app"}, carrier, "carrier"))
+    taps.append(Tap(tap, "finish", {"signer": truck.driver, "method": "login"}, carrier, "carrier"))
     paper.finished = tap
     paper.taps = taps
     return paper
 
 
 def settle(paper: Paper, accepted_kg: float, *, honest: bool, rng: Rng, rates: Rates) -> None:
-    """Append what the receiver does: confirms the same day, after a reminder, or disputes. Call once `finished` is final."""
+    """Append what supplier and receiver do: confirm the same day, after a reminder, or dispute. Call once `finished` is final."""
     if paper.cancelled:
         return
-    last = paper.to[-1]
-    plant = last.kind == "ManureTreatmentPlant"
-    party, role = (last.id, "plant") if plant else (paper.farm.id, "farm")
-    if rng.random() < rates.confirm_forgotten:
-        at = paper.finished + float(rng.uniform(96, 166)) * 3_600
-    elif plant:
-        at = min(paper.finished + float(rng.uniform(15, 240)) * 60, max(paper.finished + 300, 18.5 * 3_600))
-    else:
-        at = paper.finished + float(rng.uniform(0.3, 26)) * 3_600
+    receiver = paper.to[-1]
+    plant = receiver.kind == "ManureTreatmentPlant"
+    parties = (
+        (receiver.id, "plant" if plant else "farm", "treater", receiver.name, "login" if plant else "sms"),
+        (paper.farm.id, "farm", "discharger", f"{paper.farm.name} 대표", "sms"),
+    )
     disputed = rng.random() < (rates.dispute if honest else 0.35 if plant else 0.05)
-    if disputed:
-        paper.taps.append(
-            Tap(at, "dispute", {"reason": "계근 중량과 다름", "acceptedAmount": round(accepted_kg, -1)}, party, role)
-        )
-    else:
-        paper.taps.append(
-            Tap(
-                at,
-                "confirm",
-                {
-                    "acceptedAmount": round(accepted_kg, -1),
-                    "signer": last.name if plant else f"{paper.farm.name} 대표",
-                    "method": "weighbridge" if plant else "sms",
-                },
-                party,
-                role,
-            )
-        )
+    settled = 0.0
+    for party, role, part, person, method in parties:
+        if rng.random() < rates.confirm_forgotten / 2:
+            at = paper.finished + float(rng.uniform(96, 166)) * 3_600
+        elif plant and part == "treater":
+            at = min(paper.finished + float(rng.uniform(15, 240)) * 60, max(paper.finished + 300, 18.5 * 3_600))
+        else:
+            at = paper.finished + float(np.exp(rng.normal(0.6, 1.1))) * 3_600  # median 1.8 h, one in ten after 7.5 h
+        at = max(at, paper.finished + 60)
+        accepted = {"acceptedAmount": float(round(max(0.0, accepted_kg), -1))} if part == "treater" else {}
+        if part == "treater" and disputed:
+            paper.taps.append(Tap(at, "dispute", {"role": part, "reason": "계근 중량과 다름", **accepted, "signer": person, "method": method}, party, role))
+            settled = at
+        elif not (settled and at > settled):
+            paper.taps.append(Tap(at, "confirm", {"role": part, **accepted, "signer": person, "method": method}, party, role))
 
 
 def move_finish(paper: Paper, at: float) -> None:
@@ -208,7 +202,7 @@ def _create(paper: Paper, rng: Rng, loaded: float) -> Tap:
         if paper.to[0].kind == "AgriParcel"
         else "manure"
     )
-    planned = max(1_000.0, round(loaded * float(rng.uniform(0.9, 1.1)), -3))
+    planned = float(min(paper.truck.payload_kg, max(1_000.0, round(loaded * float(rng.uniform(0.9, 1.1)), -3))))
     return Tap(
         paper.created,
         "create",

@@ -147,7 +147,10 @@ class Timeline:
             way = lay_way(self.ground, points, np.full(len(points) - 1, YARD, np.int8))
         else:
             road, classes = self.ground.route(self.spot.gate, spot.gate)
-            way = lay_way(self.ground, *with_yards(road, classes, before, after))
+            points, kinds = with_yards(road, classes, before, after)
+            if len(points) < 2:
+                return
+            way = lay_way(self.ground, points, kinds)
         jam_at = None
         jam_m = 0.0
         if jam_kmh is not None and len(way.s) > 60:

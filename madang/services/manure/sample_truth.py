@@ -135,7 +135,7 @@ def _balance(
             loaded += t.amount_kg
         astray = t.kind == ROAD_LOSS or (t.kind == DISCHARGE and min(_gap(s, t) for s in paper.to) > 30.0)
         if astray and loaded > 0:
-            if abs(middle - paper.finished) < (t.ended - t.started) / 2 + 240:
+            if t.started < paper.finished < t.ended:
                 unsure = True  # happens while the driver taps finish
             if middle < paper.finished:
                 elsewhere += t.amount_kg

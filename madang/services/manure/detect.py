@@ -1,0 +1,427 @@
+"""The rules over what the cleaning detector tells: D1, D2, D4, D8. One detector, keyed by vehicle.
+
+What waits, and why
+-------------------
+- D1 (discharge outside any permitted place) fires at once: no paper can make it right.
+- D2 (place not on the manifest) fires at once while a manifest is plainly open; where only the grace covers the discharge, it waits for the grace to pass,
+  because the driver may be about to open the next manifest.
+- D4 (no open manifest) waits until the grace after the discharge or loading has passed: drivers tap some minutes late.
+- D8 (mass balance) is judged `BALANCE_WAIT` after a manifest is finished, because a discharge that has just ended is still being revised.
+
+Every judgement is made again when an event is revised; a finding that no longer holds is withdrawn. Events are kept for `KEEP`.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct, field
+
+from madang.flow.contract import Lookup, Near, Ref, Step
+from madang.model.change import RECORD, Change
+from madang.model.finding import CRITICAL, HIGH, MEDIUM, Evidence, Finding, Measure, Reason
+from madang.model.geometry import LonLat
+from madang.model.record import Record
+from madang.model.time import HOUR, MINUTE, Instant, parse_instant
+from madang.services.manure import model
+from madang.services.manure.parameters import (
+    BALANCE_KG,
+    BALANCE_SHARE,
+    DISCHARGE_MIN_KG,
+    MANIFEST_GRACE_MIN,
+    PLACE_BUFFER_M,
+)
+
+D1, D2, D4, D8 = "manure.D1", "manure.D2", "manure.D4", "manure.D8"
+KEEP = 30 * HOUR
+"""How long an event is kept for judging: a haul takes hours, a manifest is finished the same day."""
+EVENTS_MAX = 80
+BALANCE_WAIT = 12 * MINUTE
+LATE_WAIT = MINUTE
+"""Beyond the grace, for a tap or a message that is on its way."""
+LOAD_BEFORE = 20 * MINUTE
+"""A loading belongs to a manifest that was opened at most this much after it began."""
+SEE_M = 2_000.0
+"""How far to look for the nearest permitted place and zone, to say how far they are."""
+ZONE_SEE_M = 500.0
+_SIGNALS = ("grossWeight", "speed", "ptoEngaged", "location")
+_PERMITTED = (model.AGRI_PARCEL, model.TREATMENT_PLANT)
+_FORMAT = 1
+
+
+class Event(Struct, array_like=True):
+    """A loading or unloading as it was told last."""
+
+    id: str
+    unloading: bool
+    t0: Instant
+    t1: Instant
+    kg: float
+    before: float
+    after: float
+    place: LonLat
+    track: list[LonLat]
+    standing: bool
+    """False: withdrawn, or too little."""
+    depot: bool
+    observed_at: Instant
+
+
+class Closing(Struct, array_like=True):
+    """A finished manifest that waits for its balance."""
+
+    manifest: str
+    judge_at: Instant
+
+
+class State(Struct):
+    """What is kept of a vehicle."""
+
+    vehicle: str
+    events: list[Event] = field(default_factory=list)
+    closings: list[Closing] = field(default_factory=list)
+    told: dict[str, Instant] = field(default_factory=dict)
+    """``rule|situation`` of findings that stand, with when they were told."""
+    format: int = _FORMAT
+
+
+class RulesDetector:
+    """See the module's docstring."""
+
+    id = "manure.rules"
+    version = "1"
+    inputs = frozenset({model.MANURE_UNLOADING, model.MANURE_LOADING, model.MANIFEST})
+    lookups = (
+        Lookup(model.AGRI_PARCEL, place="location"),
+        Lookup(model.TREATMENT_PLANT, place="location"),
+        Lookup(model.VEHICLE_DEPOT, place="location"),
+        Lookup(model.NO_SPREAD_ZONE, place="location"),
+        Lookup(model.MANIFEST, by=("vehicle",)),
+    )
+
+    def initial(self, key: str) -> State:
+        """Nothing known."""
+        return State(key)
+
+    def keys(self, change: Change, ref: Ref) -> Iterable[str]:
+        """The vehicle."""
+        if change.kind == RECORD:
+            vehicle = change.record.data.get("vehicle") if change.record is not None else None
+        else:
+            vehicle = change.value("vehicle")
+        return (vehicle,) if isinstance(vehicle, str) else ()
+
+    def encode(self, state: State) -> bytes:
+        """JSON."""
+        return msgspec.json.encode(state)
+
+    def decode(self, document: bytes) -> State:
+        """Raises ValueError for another format."""
+        state = msgspec.json.decode(document, type=State)
+        if state.format != _FORMAT:
+            raise ValueError(f"format {state.format} of {self.id} is not known")
+        return state
+
+    def step(self, state: State, change: Change, ref: Ref) -> Step:
+        """An event was told or revised, or a manifest moved."""
+        if change.kind == RECORD:
+            record = change.record
+            assert record is not None
+            if change.transition is not None and change.transition.to_state == "AWAITING_CONFIRMATION":
+                closings = [c for c in state.closings if c.manifest != record.id]
+                state.closings = [*closings, Closing(record.id, change.recorded_at + BALANCE_WAIT)]
+        else:
+            self._keep(state, _event(change, ref))
+        return self._judge(state, change.recorded_at, change.observed_at, ref)
+
+    def tick(self, state: State, now: Instant, ref: Ref) -> Step:
+        """A grace or a balance's wait has passed."""
+        return self._judge(state, now, now, ref)
+
+    def _keep(self, state: State, event: Event) -> None:
+        others = [e for e in state.events if e.id != event.id and e.t1 > event.t1 - KEEP]
+        state.events = sorted([*others, event], key=lambda e: (e.t0, e.id))[-EVENTS_MAX:]
+
+    # --- judging ---
+
+    def _judge(self, state: State, now: Instant, completed_at: Instant, ref: Ref) -> Step:
+        manifests = [
+            m for m in ref.list_records_by(model.MANIFEST, "vehicle", state.vehicle) if m.modified_at > now - KEEP
+        ]
+        findings: list[Finding] = []
+        wakes: list[Instant] = []
+        grace = int(ref.parameter(MANIFEST_GRACE_MIN) * MINUTE)
+        for event in state.events:
+            for finding in self._judge_event(event, state.vehicle, manifests, now, completed_at, grace, ref, wakes):
+                findings.extend(_tell(state, finding, now))
+        for closing in list(state.closings):
+            if closing.judge_at > now:
+                wakes.append(closing.judge_at)
+                continue
+            record = ref.find_record(model.MANIFEST, closing.manifest)
+            if record is None or closing.judge_at < now - 3 * HOUR:
+                state.closings.remove(closing)
+                continue
+            findings.extend(_tell(state, self._balance(state, record, completed_at, ref), now))
+        state.told = {key: at for key, at in state.told.items() if at > now - 2 * KEEP}
+        return Step(state, tuple(findings), (), min(wakes) if wakes else None)
+
+    def _judge_event(
+        self,
+        event: Event,
+        vehicle: str,
+        manifests: list[Record],
+        now: Instant,
+        completed_at: Instant,
+        grace: int,
+        ref: Ref,
+        wakes: list[Instant],
+    ) -> Iterable[Finding]:
+        """The findings of one event as things stand: for each rule, the finding or its withdrawal."""
+        standing = event.standing and event.kg >= ref.parameter(DISCHARGE_MIN_KG)
+        at_places = _permitted_at(event, ref) if event.unloading else {}
+        if event.unloading:
+            yield self._outside(event, vehicle, completed_at, ref, standing and not at_places)
+        open_now = [m for m in manifests if _covers(m, event.t0, 0)]
+        covering = [m for m in manifests if _covers(m, event.t0, grace)]
+        settled = now >= event.t0 + grace + LATE_WAIT
+        if standing and not settled and not open_now:
+            wakes.append(event.t0 + grace + LATE_WAIT)
+        if event.unloading:
+            candidates = covering if settled else open_now
+            allowed = {place for m in covering for place in m.data.get("to", [])}
+            wrong = bool(standing and at_places and candidates and not allowed & set(at_places))
+            yield self._wrong_place(event, vehicle, completed_at, wrong, at_places, candidates)
+        yield self._no_manifest(event, vehicle, completed_at, standing and settled and not covering and not event.depot, manifests)
+
+    def _outside(self, event: Event, vehicle: str, completed_at: Instant, ref: Ref, holds: bool) -> Finding:
+        if not holds:
+            return _withdrawal(D1, event, vehicle, completed_at)
+        zones = ref.near(model.NO_SPREAD_ZONE, event.place, ZONE_SEE_M)
+        zone = zones[0] if zones else None
+        nearest = _nearest(event.place, ref)
+        buffer_m = ref.parameter(PLACE_BUFFER_M)
+        inside = zone is not None and zone.distance_m == 0
+        params: dict[str, object] = {"dropped_kg": event.kg}
+        code = "manure.D1.outside"
+        involved: tuple[str, ...] = (event.id,)
+        if zone is not None:
+            code = "manure.D1.in-zone" if inside else "manure.D1.near-zone"
+            params |= {"zone_id": zone.entity.id, "distance_m": zone.distance_m}
+            involved += (zone.entity.id,)
+        if nearest is not None:
+            involved += (nearest.entity.id,)
+        measures = (
+            Measure("manure.measure.dropped", round(event.kg), ref.parameter(DISCHARGE_MIN_KG), "KGM", ">="),
+            Measure(
+                "manure.measure.permitted-distance", None if nearest is None else round(nearest.distance_m), buffer_m, "MTR", ">"
+            ),
+            Measure("manure.measure.zone-distance", None if zone is None else round(zone.distance_m), 0, "MTR", "<="),
+        )
+        differ = (
+            Reason("manure.differ.inside-place", {"buffer_m": buffer_m}),
+            Reason("manure.differ.less", {"least_kg": ref.parameter(DISCHARGE_MIN_KG)}),
+        )
+        return _finding(
+            D1, event, vehicle, CRITICAL if inside else HIGH, Reason(code, params), completed_at, measures, differ, involved
+        )
+
+    def _wrong_place(
+        self, event: Event, vehicle: str, completed_at: Instant, holds: bool, at_places: dict[str, float], manifests: list[Record]
+    ) -> Finding:
+        if not holds:
+            return _withdrawal(D2, event, vehicle, completed_at)
+        manifest = manifests[-1]
+        place = min(at_places, key=lambda id_: (at_places[id_], id_))
+        params = {"dropped_kg": event.kg, "place_id": place, "number": manifest.data.get("number", "")}
+        measures = (
+            Measure("manure.measure.dropped", round(event.kg), None, "KGM", ">="),
+            Measure("manure.measure.place", place, ", ".join(manifest.data.get("to", [])), "", "not in"),
+        )
+        differ = (Reason("manure.differ.on-manifest", {"place_id": place}),)
+        involved = (event.id, manifest.id, place)
+        return _finding(D2, event, vehicle, MEDIUM, Reason("manure.D2.not-listed", params), completed_at, measures, differ, involved)
+
+    def _no_manifest(
+        self, event: Event, vehicle: str, completed_at: Instant, holds: bool, manifests: list[Record]
+    ) -> Finding:
+        if not holds:
+            return _withdrawal(D4, event, vehicle, completed_at)
+        code = "manure.D4.unloaded" if event.unloading else "manure.D4.loaded"
+        nearest = min(
+            (_gap(m, event.t0) for m in manifests if "openedAt" in m.data), default=None
+        )
+        measures = (
+            Measure("manure.measure.moved", round(event.kg), None, "KGM", ">="),
+            Measure("manure.measure.manifest-gap", None if nearest is None else round(nearest / MINUTE), 10, "MIN", ">"),
+        )
+        differ = (Reason("manure.differ.manifest-open", {}),)
+        return _finding(
+            D4, event, vehicle, HIGH, Reason(code, {"moved_kg": event.kg}), completed_at, measures, differ, (event.id,)
+        )
+
+    def _balance(self, state: State, record: Record, completed_at: Instant, ref: Ref) -> Finding:
+        """D8 of one finished manifest, from what the truck's scale saw in its time."""
+        opened, closed = _span(record)
+        grace = int(ref.parameter(MANIFEST_GRACE_MIN) * MINUTE)
+        buffer_m = ref.parameter(PLACE_BUFFER_M)
+        to = set(record.data.get("to", []))
+        mine = [e for e in state.events if e.standing and opened - LOAD_BEFORE <= e.t0 <= closed + grace and not e.depot]
+        loadings = [e for e in mine if not e.unloading and e.t0 <= closed]
+        situation = f"manure:{record.id}"
+        base = Finding(
+            rule=D8,
+            rule_version="1",
+            situation=situation,
+            subject=record.id,
+            severity=MEDIUM,
+            reason=Reason("manure.withdrawn", {}),
+            marked_at=closed,
+            completed_at=completed_at,
+            withdraws=True,
+            involved=(record.id, state.vehicle),
+        )
+        if not loadings:
+            return base  # nothing to weigh against: D4 speaks of hauls that were never loaded under a manifest
+        first = loadings[0]
+        unloadings = [e for e in mine if e.unloading and e.t0 >= first.t0]
+        loaded = sum(e.kg for e in loadings)
+        arrived = sum(e.kg for e in unloadings if to & set(_permitted_at(e, ref, buffer_m + 10)))
+        last = max([*loadings, *unloadings], key=lambda e: e.t1)
+        residue = max(0.0, last.after - first.before)
+        missing = loaded - arrived - residue
+        share, least = ref.parameter(BALANCE_SHARE), ref.parameter(BALANCE_KG)
+        if abs(missing) <= share * loaded and abs(missing) <= least:
+            return base
+        limit = min(share * loaded, least)
+        measures = (
+            Measure("manure.measure.missing", round(abs(missing)), round(limit), "KGM", ">"),
+            Measure("manure.measure.loaded", round(loaded), None, "KGM", ">"),
+            Measure("manure.measure.arrived", round(arrived), None, "KGM", ">"),
+            Measure("manure.measure.residue", round(residue), None, "KGM", ">"),
+        )
+        params = {"loaded_kg": loaded, "arrived_kg": arrived, "residue_kg": residue, "missing_kg": abs(missing),
+                  "number": record.data.get("number", "")}  # fmt: skip
+        return msgspec.structs.replace(
+            base,
+            withdraws=False,
+            reason=Reason("manure.D8.missing" if missing > 0 else "manure.D8.more", params),
+            location=last.place,
+            measures=measures,
+            evidence=(Evidence(state.vehicle, _SIGNALS, first.t0 - 15 * MINUTE, max(last.t1, closed) + 10 * MINUTE),),
+            would_differ=(Reason("manure.differ.balance", {"limit_kg": limit}),),
+            involved=(record.id, state.vehicle, *(e.id for e in (*loadings, *unloadings))),
+        )
+
+
+# --- helpers ---
+
+
+def _event(change: Change, ref: Ref) -> Event:
+    lon, lat = change.value("location")["coordinates"][:2]
+    track = change.value("track") or {"coordinates": []}
+    place = (lon, lat)
+    return Event(
+        id=change.entity_id,
+        unloading=change.entity_type == model.MANURE_UNLOADING,
+        t0=parse_instant(change.value("startedAt")),
+        t1=parse_instant(change.value("endedAt")),
+        kg=float(change.value("amount")),
+        before=float(change.value("weightBefore")),
+        after=float(change.value("weightAfter")),
+        place=place,
+        track=[(float(x), float(y)) for x, y in track["coordinates"]],
+        standing=change.value("status") != "withdrawn",
+        depot=bool(ref.near(model.VEHICLE_DEPOT, place, ref.parameter(PLACE_BUFFER_M))),
+        observed_at=change.observed_at,
+    )
+
+
+def _permitted_at(event: Event, ref: Ref, buffer_m: float | None = None) -> dict[str, float]:
+    """Parcels and plants that the event happened at, with their distance: those near its place, or near half of its track."""
+    limit = ref.parameter(PLACE_BUFFER_M) if buffer_m is None else buffer_m
+    found: dict[str, float] = {}
+    for type_ in _PERMITTED:
+        for near in ref.near(type_, event.place, limit):
+            found[near.entity.id] = near.distance_m
+    if not found and event.track:
+        counts: dict[str, int] = {}
+        for point in event.track:
+            for type_ in _PERMITTED:
+                for near in ref.near(type_, point, limit):
+                    counts[near.entity.id] = counts.get(near.entity.id, 0) + 1
+        found = {id_: limit for id_, n in counts.items() if 2 * n >= len(event.track)}
+    return found
+
+
+def _nearest(place: LonLat, ref: Ref) -> Near | None:
+    found = [near for type_ in _PERMITTED for near in ref.near(type_, place, SEE_M)[:1]]
+    return min(found, key=lambda near: (near.distance_m, near.entity.id)) if found else None
+
+
+def _span(record: Record) -> tuple[Instant, Instant]:
+    """When the manifest was opened and closed; an open one closes in the far future."""
+    opened = record.data.get("openedAt")
+    closed = record.data.get("closedAt")
+    return (
+        parse_instant(opened) if opened else 2**62,
+        parse_instant(closed) if closed else 2**62,
+    )
+
+
+def _covers(record: Record, at: Instant, grace: int) -> bool:
+    opened, closed = _span(record)
+    return record.state != "CANCELLED" and opened - grace <= at <= closed + grace
+
+
+def _gap(record: Record, at: Instant) -> int:
+    opened, closed = _span(record)
+    return max(opened - at, at - closed, 0)
+
+
+def _situation(event: Event) -> str:
+    return f"manure:{event.id}"
+
+
+def _finding(
+    rule: str,
+    event: Event,
+    vehicle: str,
+    severity: str,
+    reason: Reason,
+    completed_at: Instant,
+    measures: tuple[Measure, ...],
+    differ: tuple[Reason, ...],
+    involved: tuple[str, ...],
+) -> Finding:
+    return Finding(
+        rule=rule,
+        rule_version="1",
+        situation=_situation(event),
+        subject=vehicle,
+        severity=severity,
+        reason=reason,
+        marked_at=event.t0,
+        completed_at=completed_at,
+        location=event.place,
+        measures=measures,
+        evidence=(Evidence(vehicle, _SIGNALS, event.t0 - 15 * MINUTE, event.t1 + 10 * MINUTE),),
+        would_differ=differ,
+        involved=involved,
+    )
+
+
+def _withdrawal(rule: str, event: Event, vehicle: str, completed_at: Instant) -> Finding:
+    return msgspec.structs.replace(
+        _finding(rule, event, vehicle, MEDIUM, Reason("manure.withdrawn", {}), completed_at, (), (), ()), withdraws=True
+    )
+
+
+def _tell(state: State, finding: Finding, now: Instant) -> list[Finding]:
+    """What is news: a finding that was not told, or the withdrawal of one that was."""
+    key = f"{finding.rule}|{finding.situation}"
+    if finding.withdraws:
+        return [finding] if state.told.pop(key, None) is not None else []
+    if key in state.told:
+        return []
+    state.told[key] = now
+    return [finding]
