@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ class Server:
         )
         self._stopping = asyncio.Event()
         self._http: uvicorn.Server | None = None
+        self._stop_streams: Callable[[], None] = lambda: None
         self._tasks: list[asyncio.Task[Any]] = []
         self.tcp_port = 0
 
@@ -114,6 +115,7 @@ class Server:
 
     async def _start_http(self) -> None:
         app = create_app(self.hub, mqtt_stats=self.mqtt.stats)
+        self._stop_streams = app.stop_streams
         config = uvicorn.Config(
             app,
             host=self.settings.host,
@@ -156,6 +158,7 @@ class Server:
         self._stopping.set()
         await self.mqtt.stop()
         if self._http is not None:
+            self._stop_streams()  # an open event stream would keep the server waiting
             self._http.should_exit = True
         if getattr(self, "_control", None) is not None:
             self._control.close()
