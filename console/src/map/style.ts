@@ -85,7 +85,7 @@ export function drawLayer(layer: Layer, source: string, prefix: string, palette:
       label(palette.waterLabel, 12, 10, { 'text-letter-spacing': 0.08 })
       break
     case 'forbidden':
-      add('slot-city', 'fill', { type: 'fill', paint: { 'fill-pattern': 'hatch', 'fill-opacity': 0.8 } })
+      add('slot-city', 'fill', { type: 'fill', paint: { 'fill-pattern': 'hatch', 'fill-opacity': ['interpolate', ['linear'], ['zoom'], 10, 0.3, 13, 0.8] } })
       add('slot-city', 'edge', { type: 'line', paint: { 'line-color': palette.forbiddenLine, 'line-width': 1, 'line-opacity': 0.7 } })
       label(palette.forbiddenLine, 12, 13.5)
       break
