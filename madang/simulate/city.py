@@ -55,6 +55,9 @@ class Complaint(Struct, frozen=True):
 SampleEvent = Telemetry | ManifestAction | Complaint
 
 
+SampleEvent = Telemetry | ManifestAction | Complaint
+
+
 class Truth(Struct, frozen=True):
     """What is true, for the days that were generated."""
 
@@ -151,13 +154,17 @@ class SampleCity:
                     yield event
             day += 1
 
-    def truth(self) -> Truth:
-        """The truth of the days built so far."""
-        parts = [self._truth[day] for day in sorted(self._truth)]
-        return Truth(
-            tuple(sorted((e for p in parts for e in p[0]), key=lambda e: (e.started_at, e.subject, e.rule))),
-            tuple(i for p in parts for i in p[1]), sum(p[2] for p in parts),
-        )
+    def truth(self) -> tuple[TruthEvent, ...]:
+        """What breaks a rule in the days built so far, by time."""
+        return tuple(sorted((e for part in self._truth.values() for e in part[0]), key=lambda e: (e.started_at, e.subject, e.rule)))
+
+    def ignore(self) -> tuple[Ignore, ...]:
+        """What is too close to call in the days built so far."""
+        return tuple(i for day in sorted(self._truth) for i in self._truth[day][1])
+
+    def truck_days(self) -> int:
+        """Days on which a truck worked, summed over trucks, in the days built so far."""
+        return sum(part[2] for part in self._truth.values())
 
 
 def _action(step: ManifestStep) -> ManifestAction:
