@@ -137,7 +137,8 @@ class MqttListener:
         return connection is not None and connection.send_command(payload)
 
     def disconnect_source(self, source_id: str) -> int:
-        """Close all connections of a source that was disabled or got another secret; gives back how many."""
+        """Close all connections of a source; gives back how many. A source that was disabled or got another secret or
+        topic needs no call: its connections end within a second."""
         theirs = [connection for (source, _), connection in self._by_client.items() if source == source_id]
         for connection in theirs:
             connection.close()
@@ -286,6 +287,8 @@ class MqttListener:
 
     def _sweep(self) -> None:
         now = self._loop.time()
+        for source_id in {source for source, _ in self._by_client}:
+            self._leave_if_changed(source_id)
         for connection in list(self._connections):
             if connection.closing_since:
                 if now - connection.closing_since > self.limits.close_s:
@@ -296,6 +299,16 @@ class MqttListener:
                 else:
                     connection.refuse("keep-alive", f"nothing heard for {connection.patience_s:g} s")
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+
+    def _leave_if_changed(self, source_id: str) -> None:
+        """A source was disabled, or got another secret or topic: who is connected must say again who they are."""
+        source = self._ingest.find_source(source_id)
+        for connection in [c for (id_, _), c in self._by_client.items() if id_ == source_id]:
+            before = connection.source
+            if before is None or source is None or not source.enabled:
+                connection.refuse("source-disabled", f"source {source_id} was disabled or removed")
+            elif (source.secret_sha256, source.topic) != (before.secret_sha256, before.topic):
+                connection.refuse("source-changed", f"source {source_id} got another secret or topic")
 
     def _count(self, connection: Connection, code: str, reason: str) -> None:
         """Count a refusal; log it unless the same was logged moments ago."""

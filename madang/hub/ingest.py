@@ -1,7 +1,7 @@
 """Ingest: payloads become readings, state, history and log in one durable commit; then they are acknowledged.
 
-Decoding happens in the thread that submits (one at a time), storing in the store's writer. Nothing is acknowledged that is not stored, and what cannot
-be understood is stored too: in quarantine, raw, with its reason.
+Decoding happens in the thread that submits (one at a time), storing in the store's writer. Nothing is acknowledged that is
+not stored, and what cannot be understood is stored too: in quarantine, raw, with its reason.
 """
 
 import threading
@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from madang.hub.messages import ACCEPTED, DUPLICATE, REJECTED, Message, Outcome
 from madang.hub.ports import Clock, Store, Tx
-from madang.hub.sources import Sources
+from madang.hub.sources import SourceNotFound, Sources
 from madang.model.entity import Decoded
 from madang.wire.source import Source
 
@@ -46,6 +46,13 @@ class Ingest:
     def authenticate_source(self, source_id: str, secret: str) -> Source | None:
         """See `IngestPort`."""
         return self._sources.authenticate(source_id, secret)
+
+    def find_source(self, source_id: str) -> Source | None:
+        """See `IngestPort`."""
+        try:
+            return self._sources.get(source_id)
+        except SourceNotFound:
+            return None
 
     def accepting(self) -> bool:
         """See `IngestPort`."""

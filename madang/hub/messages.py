@@ -44,7 +44,7 @@ class Outcome(Struct, frozen=True, gc=False):
 
 
 class IngestPort(Protocol):
-    """What a connector asks of the hub. Called from the connector's event loop: all three return at once."""
+    """What a connector asks of the hub. Called from the connector's event loop: all of them return at once."""
 
     def submit(self, source_id: str, messages: Sequence[Message]) -> "Future[list[Outcome]]":
         """Take messages of one source in the order given. The future is done when they are durable, with one outcome
@@ -57,4 +57,8 @@ class IngestPort(Protocol):
 
     def authenticate_source(self, source_id: str, secret: str) -> Source | None:
         """The source, when it exists, is enabled and the secret is its own; else None."""
+        ...
+
+    def find_source(self, source_id: str) -> Source | None:
+        """The source as it is now, or None: an open connection ends when its source was disabled or changed."""
         ...

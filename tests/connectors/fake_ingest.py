@@ -34,6 +34,9 @@ class FakeIngest:
         source = self.sources.get(source_id)
         return source if source is not None and secret_matches(source, secret) else None
 
+    def find_source(self, source_id: str) -> Source | None:
+        return self.sources.get(source_id)
+
     def commit(self, index: int) -> None:
         _, messages, future = self.batches[index]
         future.set_result([Outcome(ACCEPTED)] * len(messages))

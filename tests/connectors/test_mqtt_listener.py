@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -410,7 +411,30 @@ async def test_25_stop_gives_up_after_its_grace(start: Start) -> None:
     ingest.commit(0)  # the writer's late answer finds nobody, and breaks nothing
 
 
-async def test_26_a_disabled_source_is_disconnected(start: Start) -> None:
+@pytest.mark.parametrize(
+    ("changes", "counted"),
+    [
+        ({"enabled": False}, "source_disabled"),
+        ({"secret_sha256": "0" * 64}, "source_changed"),
+        ({"topic": "other/{device}"}, "source_changed"),
+        ({"cadence_s": 5.0}, ""),
+    ],
+)
+async def test_25b_a_source_that_changed_ends_its_connections(
+    start: Start, changes: dict[str, Any], counted: str
+) -> None:
+    ingest = FakeIngest()
+    listener = await start(ingest)
+    async with await Device.connected(listener.tcp_port) as device:
+        ingest.sources[SOURCE.id] = replace(SOURCE, **changes)
+        if counted:
+            assert await device.packet(3) is None
+            assert listener.stats()[f"refused_{counted}"] == 1
+        else:
+            assert await device.silent(1.2)
+
+
+async def test_26_a_source_can_be_disconnected(start: Start) -> None:
     listener = await start(FakeIngest())
     async with await Device.connected(listener.tcp_port) as device:
         assert listener.disconnect_source("other") == 0
