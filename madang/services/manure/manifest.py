@@ -96,30 +96,11 @@ def confirmed_roles(data: _Data) -> set[str]:
     return set(data.get("confirmations", []))
 
 
-def has_plant(data: _Data) -> bool:
-    """Does any of it go to a plant? A field signs nothing: there the supplier, whose prescription it is, confirms."""
-    places = [u["place"] for u in data.get("unloaded", [])] or data.get("to", [])
-    return any(f":{TREATMENT_PLANT}:" in place for place in places)
-
-
-def receiving_role(data: _Data) -> str:
-    """Who says how much arrived."""
-    return TREATER if has_plant(data) else DISCHARGER
-
-
 def missing_roles(data: _Data) -> list[str]:
-    """Who still has to confirm. A supplier that is its own carrier acts in transport: the plant alone confirms."""
-    needed = [receiving_role(data)]
-    if has_plant(data) and data.get("from") != data.get("transporter"):
-        needed.insert(0, DISCHARGER)
+    """Who still has to confirm. A supplier that is its own carrier acts in transport: the receiver alone confirms. The
+    supplier's signature at the loading is its hand-over, not its confirmation of the finished transport (rVDM)."""
+    needed = [TREATER] if data.get("from") == data.get("transporter") else [DISCHARGER, TREATER]
     return [role for role in needed if role not in confirmed_roles(data)]
-
-
-def _handed_over(data: _Data) -> list[str]:
-    """Confirmations that stand before the transport is finished: the supplier that signed at the loading (on the driver's
-    phone, as is usual) has confirmed, unless it has yet to say what arrived on the field."""
-    signed_already = any(s["role"] == DISCHARGER and s.get("action") == "load" for s in data["signatures"])
-    return [DISCHARGER] if signed_already and has_plant(data) else []
 
 
 def _receivers(data: _Data, roles: list[str]) -> list[str]:
@@ -128,7 +109,7 @@ def _receivers(data: _Data, roles: list[str]) -> list[str]:
         found.append(data["from"])
     if TREATER in roles:
         places = {u["place"] for u in data.get("unloaded", [])} or set(data.get("to", []))
-        found.extend(sorted(place for place in places if f":{TREATMENT_PLANT}:" in place))
+        found.extend(sorted(places))
     return found
 
 
@@ -261,7 +242,7 @@ def finish(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
         "closedAt": render_instant(ctx.now),
         "residue": arguments.get("residue", 0),
         "confirmBy": render_instant(due),
-        "confirmations": _handed_over(data_of(record)),
+        "confirmations": [],
     }
     data = _balanced(data)
     if arguments.get("remarks"):
@@ -296,7 +277,7 @@ def confirm(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
     assert record is not None
     role = part_of(record.data, arguments, ctx)
     data = {**record.data, "confirmations": [*record.data.get("confirmations", []), role]}
-    if role == receiving_role(data):
+    if role == TREATER:
         accepted = arguments.get("acceptedAmount", record.data.get("acceptedAmount", unloaded_kg(data)))
         data = _balanced({**data, "acceptedAmount": accepted})
     data = signed(data, arguments, ctx, role, "confirm")

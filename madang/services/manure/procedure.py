@@ -5,9 +5,9 @@ what an inspector asks for; the id carries the same code from the first draft on
 A manifest is *open* from `precheck` (`openedAt`) to `finish` or `cancel` (`closedAt`): only then may its vehicle carry manure.
 
 Who acts: the carrier (`manifest.carry`) up to `finish`; supplier and receiver (`manifest.confirm`) afterwards, never the
-carrier; an officer (`manifest.correct`) opens a correction. A supplier that signed at the loading has confirmed, and may still
-dispute. What goes on a field is confirmed by the supplier alone: a field signs nothing. Whoever types, `on_behalf_of`
-names who agreed. One receiver's confirmation is enough where a tour had several, and names the whole accepted amount.
+carrier; an officer (`manifest.correct`) opens a correction. Whoever types, `on_behalf_of` names who agreed; city staff who type
+for a side without it name the side (`role`) and the signer. One receiver's confirmation is enough where a tour had several,
+and names the whole accepted amount.
 """
 
 from madang.model.entity import AttributeType

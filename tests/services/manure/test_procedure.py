@@ -137,9 +137,9 @@ def test_from_draft_to_confirmed(office: Office) -> None:
     assert (finished.state, finished.data["discrepancy"]) == ("AWAITING_CONFIRMATION", 70)
     assert finished.data["closedAt"] == "2026-11-23T06:00:00Z"
     assert finished.data["confirmBy"] == "2026-11-30T06:00:00Z"
-    assert finished.data["confirmations"] == ["discharger"]  # signed at the loading
-    assert office.refusal("confirm", FARMER) == ["confirmed-already"]
-    assert office.told() == [("sms", PLANT, "please-confirm")]
+    assert office.told() == [("sms", FARM, "please-confirm"), ("sms", PLANT, "please-confirm")]
+    half = office.act("confirm", FARMER)  # its part is known from who it is
+    assert (half.state, half.data["confirmations"]) == ("AWAITING_CONFIRMATION", ["discharger"])
     done = office.act("confirm", RECEIVER, acceptedAmount=7990)
     assert (done.state, done.data["discrepancy"], done.data["confirmedLate"]) == ("CONFIRMED", 80, False)
     assert office.deadlines() == {}
@@ -147,7 +147,7 @@ def test_from_draft_to_confirmed(office: Office) -> None:
         versions = read.list_versions(ID)
         assert [r.id for r in read.list_records_by("ManureManifest", "vehicle", TRUCK)] == [ID]
         entity = read.find_entity(ID)
-    assert [v.record.version for v in versions] == list(range(1, 10))
+    assert [v.record.version for v in versions] == list(range(1, 11))
     assert entity is not None
     assert entity.attributes["from"] == {"type": "Relationship", "object": FARM}
     assert entity.attributes["plannedAmount"] == {"type": "Property", "value": 8000, "unitCode": "KGM"}
@@ -328,7 +328,7 @@ def test_an_officer_types_and_the_farm_agrees(office: Office) -> None:
     assert office.refusal("confirm", FARMER, role="discharger") == ["confirmed-already"]
 
 
-def test_what_goes_on_a_field_is_confirmed_by_the_supplier(office: Office) -> None:
+def test_a_farmer_types_for_the_owner_of_a_field(office: Office) -> None:
     office.create(to=[PARCEL], manifestType="liquidFertiliser")
     for action, arguments in (
         ("precheck", {}),
@@ -336,13 +336,16 @@ def test_what_goes_on_a_field_is_confirmed_by_the_supplier(office: Office) -> No
         ("load", {"amount": 5000, "signer": "Park", "method": "farmer-phone"}),
         ("depart", {}),
         ("unload", {"amount": 5000, "place": PARCEL}),
+        ("finish", {}),
     ):
         office.act(action, **arguments)
-    finished = office.act("finish")
-    assert finished.data["confirmations"] == []  # it has yet to say what arrived
-    assert office.told() == [("sms", FARM, "please-confirm")]
-    done = office.act("confirm", FARMER, acceptedAmount=4900, signer="Park", method="sms")
+    office.act("confirm", FARMER)
+    done = office.act("confirm", FARMER, behalf=PARCEL, acceptedAmount=4900, signer="Choi", method="sms")
     assert (done.state, done.data["acceptedAmount"], done.data["discrepancy"]) == ("CONFIRMED", 4900, 100)
+    assert [(s["role"], s["typedBy"], s["onBehalfOf"]) for s in done.data["signatures"][-2:]] == [
+        ("discharger", "token:farmer", None),
+        ("treater", "token:farmer", PARCEL),
+    ]
 
 
 def test_a_button_is_not_refused_for_what_is_not_typed_yet(office: Office) -> None:
