@@ -330,6 +330,8 @@ def withdraw(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
     untouched = not data["notes"] and data["assignee"] is None
     if data["withdrawn"] and untouched:
         return Effect({**data, "escalateAt": None})
+    if data["severity"] not in ESCALATE_AFTER:  # what is left is too mild for anybody to be called
+        return Effect({**data, "escalateAt": None}, state="=", cancels=(ESCALATE,))
     return Effect(data, state="=")
 
 

@@ -248,6 +248,13 @@ def test_one_of_two_findings_withdrawn_leaves_the_other(city: City) -> None:
     assert record.data["withdrawn"] is False
 
 
+def test_what_is_left_after_a_withdrawal_may_be_too_mild_to_call_anybody(city: City) -> None:
+    city.apply(finding("manure.D4", "low"))
+    city.apply(finding("manure.D1", "critical"))
+    city.apply(finding("manure.D1", "critical", withdraws=True))
+    assert (city.get().data["lane"], city.due(), city.get().data["escalateAt"]) == ("log", [], None)
+
+
 def test_withdrawing_nothing_is_nothing(city: City) -> None:
     assert city.apply(finding(withdraws=True)) is None
     city.apply(finding("manure.D4"))
