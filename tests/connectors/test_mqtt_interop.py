@@ -47,6 +47,7 @@ async def run(program: str, port: int, *arguments: str, stdin: bytes = b"", secr
     finally:
         if process.returncode is None:
             process.kill()
+            await process.wait()
     assert process.returncode is not None
     return process.returncode, out.decode()
 
