@@ -68,3 +68,7 @@ class StoryClock:
     def go(self) -> None:
         """Run from the time told last."""
         self._running = ScaledClock(self._told or 0, self.speed)
+
+    def real_seconds_until(self, at: Instant) -> float:
+        """Real seconds until city time reaches `at`; 0 when it has, or before `go`."""
+        return 0.0 if self._running is None else self._running.real_seconds_until(at)

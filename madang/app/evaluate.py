@@ -83,13 +83,12 @@ def evaluate_manure(
             feeder.feed(city.events(START_AT, START_AT + days * DAY))
             _run_out(hub, clock, START_AT + days * DAY)
             manifests = _manifest_ids(hub)
-            truth = city.truth()
             result = judge(
                 list(hub.found.values()),
-                truth.events,
-                ignore=truth.ignores,
+                city.truth(),
+                ignore=city.ignore(),
                 manifest_ids=manifests,
-                truck_days=truth.truck_days,
+                truck_days=city.truck_days(),
                 details=details,
             )
             paused = [f"{p.detector}/{p.key}: {p.error}" for p in hub.flow.runner.list_paused()]

@@ -124,4 +124,4 @@ class Feeder:
 
     def _refuse(self, event: ManifestAction, why: str) -> None:
         self.refused[event.action] = self.refused.get(event.action, 0) + 1
-        log.info("manifest action refused", action=event.action, manifest=event.manifest_ref, why=why)
+        log.debug("manifest action refused", action=event.action, manifest=event.manifest_ref, why=why)
