@@ -1,7 +1,7 @@
 """The ASGI app: Starlette's shell around our dispatcher.
 
-Every handler is reached through one table and one dispatcher of our own, not through Starlette's routing: unknown parameters,
-permissions and the error shape are then the same for all of them, and a request costs a third (`docs/adr`).
+Handlers are reached through one table and one dispatcher of our own, not through Starlette's routing, so that log-in, permissions,
+unknown parameters and the error shape are the same for all of them (docs/adr/0012).
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
@@ -61,7 +61,7 @@ def create_app(hub: Hub, settings: ApiSettings | None = None, *, mqtt_stats: Sta
     """The API of a hub. `mqtt_stats`: figures of the MQTT listener, for /metrics. It ends with the hub (`hub.on_stop`)."""
     chosen = settings or ApiSettings()
     moving = {layer.entity_type for layer in hub.registry.layers.values() if layer.style == MOVING}
-    feed = Feed(hub.store, hub.clock, moving)
+    feed = Feed(hub.store, hub.clock, moving, hub.forget_label)
     executor = ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="madang-api")
     state = ApiState(hub, feed, chosen, executor)
     state.figures.add_hub(hub, feed)

@@ -292,6 +292,8 @@ def parse_query(route: Route, raw: bytes) -> dict[str, Any]:
     declared = {param.name: param for param in route.parameters}
     given: set[str] = set()
     for name, value in pairs:
+        if route.tag == "console":
+            continue  # What a screen shows stands in its address; the page reads it, the server does not.
         if name in given:
             raise Problem(400, "repeated-parameter", f"Parameter {name[:80]} is given twice.", parameter=name[:80])
         given.add(name)

@@ -252,6 +252,7 @@ def _invalid(route: Route) -> str | None:
 
 
 def too_large() -> Problem:
+    """The answer to a body over the limit."""
     return Problem(413, "too-large", f"A body may have {BODY_BYTES_MAX} bytes; send it in parts.", limit=BODY_BYTES_MAX)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from msgspec import Struct
 
 from madang.hub.ports import Clock, Store
+from madang.hub.words import LABEL_ATTRIBUTES
 from madang.model.change import CLOCK, DELETION, RECORD, Change
 from madang.model.entity import Attributes, value_of
 from madang.model.time import Instant, parse_instant
@@ -121,7 +122,15 @@ class Listener:
 class Feed:
     """See the module's docstring. `start` and `listen` are called on the event loop; `positions` from any thread."""
 
-    def __init__(self, store: Store, clock: Clock, moving_types: Iterable[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        moving_types: Iterable[str],
+        forget_label: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`forget_label` is told of every entity that may be called otherwise now."""
+        self._forget_label = forget_label
         self._store = store
         self.clock = clock
         self._moving = frozenset(moving_types)
@@ -231,6 +240,8 @@ class Feed:
         if change.kind == CLOCK:
             return
         self._type_seq[change.entity_type] = change.seq
+        if change.kind == DELETION or any(name in change.attributes for name in LABEL_ATTRIBUTES):
+            self._forget_label(change.entity_id)
         if change.kind == RECORD:
             event = record_event_of(change)
             if event is not None:

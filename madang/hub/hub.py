@@ -193,6 +193,10 @@ class Hub:
             self._labels[id_] = label
         return label
 
+    def forget_label(self, id_: str) -> None:
+        """The entity changed: read its label again when it is asked for."""
+        self._labels.pop(id_, None)
+
     def label_in(self, read: Read, id_: str) -> str | None:
         """`find_label` on a snapshot, without memory."""
         entity = read.find_entity(id_)

@@ -36,6 +36,8 @@ class MadeToken(Struct):
 
 
 class TokenInfo(Struct):
+    """A token without its secret."""
+
     name: str
     role: str
     party: str | None

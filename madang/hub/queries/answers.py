@@ -157,6 +157,8 @@ class ActionInfo(Struct, frozen=True):
 
 
 class DeadlineInfo(Struct, frozen=True):
+    """Something that happens by itself unless the record moves first."""
+
     name: str
     title: str
     due_at: str
@@ -164,6 +166,8 @@ class DeadlineInfo(Struct, frozen=True):
 
 
 class CheckItem(Struct, frozen=True):
+    """An item of an incident's checklist."""
+
     id: str
     title: str
     done: bool
@@ -215,6 +219,8 @@ class Lanes(Struct, frozen=True):
 
 
 class IncidentList(Struct, frozen=True):
+    """A page of the queue."""
+
     items: list[IncidentSummary]
     total: int
     truncated: bool
@@ -223,6 +229,8 @@ class IncidentList(Struct, frozen=True):
 
 
 class Note(Struct, frozen=True):
+    """What somebody wrote."""
+
     by: str
     at: str
     text: str
@@ -271,6 +279,8 @@ class OutboxInfo(Struct, frozen=True):
 
 
 class RecordSummary(Struct, frozen=True):
+    """A record in one line."""
+
     id: str
     type: str
     type_title: str
@@ -368,12 +378,16 @@ class Series(Struct, frozen=True):
 
 
 class History(Struct, frozen=True):
+    """Values over time, by attribute."""
+
     series: dict[str, Series]
     truncated: bool
     """True when older values of the window were left out: at most `limit` of each attribute, the newest."""
 
 
 class ColumnInfo(Struct, frozen=True):
+    """A column of a table."""
+
     attribute: str
     title: str
     kind: str
@@ -382,6 +396,8 @@ class ColumnInfo(Struct, frozen=True):
 
 
 class TableInfo(Struct, frozen=True):
+    """A table that the caller may open."""
+
     entity_type: str
     title: str
     columns: list[ColumnInfo]
@@ -415,6 +431,8 @@ class IndicatorValue(Struct, frozen=True):
 
 
 class IndicatorInfo(Struct, frozen=True):
+    """An indicator with its figures; `error` says why it could not be computed."""
+
     id: str
     title: str
     unit: str
@@ -424,6 +442,8 @@ class IndicatorInfo(Struct, frozen=True):
 
 
 class SourceInfo(Struct, frozen=True):
+    """A source and how it is doing."""
+
     id: str
     title: str
     protocol: str
@@ -440,6 +460,8 @@ class SourceInfo(Struct, frozen=True):
 
 
 class QuarantineInfo(Struct, frozen=True):
+    """A payload that could not be understood."""
+
     id: int
     source: str
     received_at: str
@@ -452,6 +474,8 @@ class QuarantineInfo(Struct, frozen=True):
 
 
 class ReplayResult(Struct, frozen=True):
+    """What became of a payload that was decoded again."""
+
     status: str
     code: str
     detail: str
@@ -463,6 +487,8 @@ class ClockInfo(Struct, frozen=True):
 
 
 class CityInfo(Struct, frozen=True):
+    """The city as a whole."""
+
     name: str
     languages: list[str]
     bounds: tuple[float, float, float, float]
@@ -473,6 +499,8 @@ class CityInfo(Struct, frozen=True):
 
 
 class Me(Struct, frozen=True):
+    """The caller, as the console greets it."""
+
     principal: str
     name: str
     role: str

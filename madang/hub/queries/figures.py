@@ -57,6 +57,7 @@ def list_indicators(look: Look, from_at: Instant | None, to_at: Instant | None) 
         try:
             rows = indicator.compute(data, (start, end), parameters)
         except Exception as problem:
+            # One faulty figure must not hide the others: it is logged, and shown where its value would stand.
             logger.exception("indicator failed", indicator=indicator.id)
             error = f"{type(problem).__name__}: this figure could not be computed; the log says why."
         found.append(_info(look, indicator, rows, error))

@@ -175,6 +175,7 @@ def _summary_values(look: Look, record: Record) -> dict[str, Any]:
 
 
 def rule_title(look: Look, rule: str) -> str:
+    """The title of a rule in the asked language."""
     return look.title(look.hub.registry.rules.get(rule), rule)
 
 
