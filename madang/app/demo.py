@@ -70,7 +70,7 @@ async def run_demo(settings: Settings, *, speed: float, seed: int, trucks: int, 
     click.echo("Madang: preparing the sample city …")
     story, new = await asyncio.to_thread(_load_story, settings.data, seed, trucks)
     opening = await asyncio.to_thread(story.opening, speed)
-    clock = StoryClock(opening, speed)
+    clock = StoryClock(story.midnight, speed)
     bounds = story.city.town.bounds()
     city = City({"ko": "마당시", "en": "Madang"}, bounds, sample=True, speed=speed)
     server = Server(settings, clock=clock, city=city, sources=[TRUCK_SOURCE])
@@ -78,7 +78,9 @@ async def run_demo(settings: Settings, *, speed: float, seed: int, trucks: int, 
     secret = _source_secret(server, settings.data)
     feeder = Feeder(hub, clock, TRUCK_SOURCE.id)
     if new:
+        server.store.set_durable(False)  # nobody waits for an acknowledgement yet; a crash here starts the story again
         await asyncio.to_thread(_fill_in, hub, clock, feeder, story, opening)
+        server.store.set_durable(True)
         (settings.data / STORY_FILE).write_text(
             json.dumps({"seed": story.seed, "trucks": story.trucks, "midnight": story.midnight})
         )
@@ -114,11 +116,10 @@ def _source_secret(server: Server, folder: Path) -> str:
 def _fill_in(hub: Hub, clock: StoryClock, feeder: Feeder, story: Story, opening: Instant) -> None:
     """The hours before the story: the same way as live, only faster; with the control room at work on what came up."""
     begin = opening - PREFILL
-    clock.set(begin)
+    clock.set(story.midnight)
     hub.put_reference(story.city.reference(), "sample").result()
     # Manifests of the whole day are needed: a truck may be under way with one that was opened in the morning.
     early: list[SampleEvent] = [e for e in story.city.events(story.midnight, begin) if not isinstance(e, Telemetry)]
-    clock.set(story.midnight)
     feeder.feed(early)
     desk = ControlRoom(hub)
     feeder.feed(story.city.events(begin, opening), desk.look)

@@ -69,6 +69,7 @@ class SqliteStore:
         self._close_lock = threading.Lock()
         self._stop_checkpoints = threading.Event()
         self._figures = {"commits": 0.0, "ops": 0.0, "rows": 0.0, "failed_commits": 0.0, "commit_seconds": 0.0}
+        self._wanted_synchronous = ""
         self.failure: str = ""
         """Why the last commit failed; empty when it did not."""
         self._writer = threading.Thread(target=self._write_loop, name="madang-writer", daemon=True)
@@ -154,6 +155,9 @@ class SqliteStore:
     def _run_group(self, group: list[_Pending]) -> list[_Pending]:
         """Run ops until the group is empty or its time is up, commit, settle futures; gives back what did not run."""
         db = self._writer_db
+        if self._wanted_synchronous:  # cannot change inside a transaction
+            db.pragma("synchronous", self._wanted_synchronous)
+            self._wanted_synchronous = ""
         started = time.perf_counter()
         done: list[tuple[_Pending, Any, BaseException | None]] = []
         tx: SqliteTx | None = None
@@ -218,7 +222,20 @@ class SqliteStore:
                 if not pending.future.running() and not pending.future.set_running_or_notify_cancel():
                     continue
                 pending.future.set_exception(problem)
+        # Move what is committed out of the log, so that the next group may overwrite it: on a disk that stays nearly full that is
+        # the only room there is.
+        with contextlib.suppress(apsw.Error):
+            self._writer_db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         time.sleep(0.05)  # a full disk is not hammered
+
+    def set_durable(self, durable: bool) -> None:
+        """Whether a commit waits for the disk. Off is for filling in data that can be made again; blocks until it holds."""
+
+        def op(_: Tx) -> None:
+            self._wanted_synchronous = "full" if durable else "off"
+
+        self.write(op).result()
+        self.write(lambda _: None).result()
 
     # --- checkpoints ---
 
@@ -236,6 +253,8 @@ class SqliteStore:
     def _checkpoint_loop(self) -> None:
         db = apsw.Connection(str(self.path))
         db.set_busy_timeout(1_000)
+        # A connection that has read nothing does not know that the file is in WAL mode, and its checkpoints do nothing.
+        db.execute("SELECT count(*) FROM sqlite_master").fetchall()
         while not self._stop_checkpoints.wait(CHECKPOINT_EVERY_S):
             with contextlib.suppress(apsw.Error):
                 db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
