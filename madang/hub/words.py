@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from madang.hub.josa import fit_particles
 from madang.model.entity import Entity, value_of
 from madang.model.finding import Reason
 from madang.model.time import Instant, parse_instant, to_datetime
@@ -85,7 +86,8 @@ class Words:
                 return "…"
             return self.parameter(name, params[name], lang)
 
-        return _PLACE.sub(fill, text)
+        said = _PLACE.sub(fill, text)
+        return fit_particles(said) if lang == "ko" else said
 
     def has(self, code: str, lang: str) -> bool:
         """True when there is a sentence for the code in this very language."""

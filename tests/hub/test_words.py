@@ -19,7 +19,7 @@ AT = 1795400049500000
 @pytest.fixture
 def words(tmp_path: Path) -> Words:
     (tmp_path / "ko.json").write_text(
-        json.dumps({"dropped": "{vehicle_id} 차량이 {dropped_kg}을 내렸습니다 ({seen_at})."}), encoding="utf-8"
+        json.dumps({"dropped": "{vehicle_id} 차량이 {dropped_kg}을(를) 내렸습니다 ({seen_at})."}), encoding="utf-8"
     )
     (tmp_path / "en.json").write_text(
         json.dumps({"dropped": "{vehicle_id} lost {dropped_kg} at {seen_at}.", "only": "English only"}),
