@@ -1,6 +1,7 @@
 """The floor of `ingest.mqtt.manure`: one loop that only decodes the payload and writes it to SQLite.
 
-No socket, no identity, no state, no history by attribute, no log, no detectors, no acknowledgement: what is left when everything that Madang
+No socket, no identity, no state, no history by attribute, no log, no detectors, no acknowledgement: what is left when
+everything that Madang
 promises is taken away. The ratio to it says what those promises cost.
 """
 
@@ -48,7 +49,9 @@ def floor(count: int = 100_000, *, durable: bool = True) -> float:
         db = apsw.Connection(str(Path(folder) / "floor.db"))
         db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "full" if durable else "off")
-        db.execute("CREATE TABLE message (n INTEGER PRIMARY KEY, seq INTEGER, t TEXT, lon REAL, lat REAL, w REAL, body TEXT)")
+        db.execute(
+            "CREATE TABLE message (n INTEGER PRIMARY KEY, seq INTEGER, t TEXT, lon REAL, lat REAL, w REAL, body TEXT)"
+        )
         began = time.perf_counter()
         for start in range(0, count, BATCH):
             rows = []

@@ -2,9 +2,12 @@
 
     python -m benchmarks.ingest_mqtt_manure [--seconds 300] [--rate 0] [--latency-seconds 120] [--write]
 
-A server (`madang serve`) and the load generator share the machine. Part one sends as fast as acknowledgements come (rate 0), or at `--rate`, and reports
-messages a second acknowledged (= committed), the server's memory at the start, the middle and the end, and how far detectors were behind at the end.
-Part two sends 500 messages a second and lets trucks dump among them: the time from sending the message that completes the rule to the incident
+A server (`madang serve`) and the load generator share the machine. Part one sends as fast as acknowledgements come (rate 0),
+or at `--rate`, and reports
+messages a second acknowledged (= committed), the server's memory at the start, the middle and the end, and how far detectors
+were behind at the end.
+Part two sends 500 messages a second and lets trucks dump among them: the time from sending the message that completes the rule
+to the incident
 arriving on the event stream that the console listens to. Part three is the floor (`benchmarks.floor`). The id is permanent: seed, fleet and
 payload do not change under it.
 """
@@ -24,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.floor import floor
-from benchmarks.mqtt_load import Plan, run_load
+from benchmarks.mqtt_load import Plan
 from madang import __version__
 from madang.app.control import ask_server
 from madang.model.time import SECOND, parse_instant, render_instant
@@ -138,7 +141,18 @@ def throughput(server: ServerUnderTest, seconds: float, rate: float) -> dict[str
     """Load for `seconds`, in a process of its own."""
     plan = Plan(port=server.mqtt_port, secret=server.secret, seconds=seconds, rate=rate, window=200, drain_s=30)
     command = [sys.executable, "-m", "benchmarks.mqtt_load", "--port", str(plan.port), "--secret", plan.secret]
-    command += ["--devices", "1000", "--connections", "10", "--rate", str(rate), "--seconds", str(seconds), "--window", "200"]
+    command += [
+        "--devices",
+        "1000",
+        "--connections",
+        "10",
+        "--rate",
+        str(rate),
+        "--seconds",
+        str(seconds),
+        "--window",
+        "200",
+    ]
     memory: list[float] = []
     stop = threading.Event()
 
@@ -188,7 +202,9 @@ async def dump_one(server: ServerUnderTest, number: int, sent_at: dict[tuple[str
     """One truck's story: 25 minutes of the past at once, then a dump whose messages are sent in turn."""
     device = f"D-{number:05d}"
     reader, writer = await asyncio.open_connection("127.0.0.1", server.mqtt_port)
-    writer.write(encode(Connect(client_id=device, username="manure-terminals", password=server.secret.encode(), keep_alive=60)))
+    writer.write(
+        encode(Connect(client_id=device, username="manure-terminals", password=server.secret.encode(), keep_alive=60))
+    )
     decoder = Decoder()
     await reader.read(100)
     start = time.time_ns() // 1000 - 30 * 60 * SECOND
@@ -200,7 +216,9 @@ async def dump_one(server: ServerUnderTest, number: int, sent_at: dict[tuple[str
         pid += 1
         at = start + step * 10 * SECOND
         sent_at[(f"urn:ngsi-ld:Vehicle:{device}", at - at % SECOND)] = time.time()
-        writer.write(encode_publish(f"manure/{device}/telemetry", payload(step, at, x, speed, weight), 1, packet_id=pid))
+        writer.write(
+            encode_publish(f"manure/{device}/telemetry", payload(step, at, x, speed, weight), 1, packet_id=pid)
+        )
         while True:
             if any(isinstance(p, Puback) and p.packet_id == pid for p in decoder.feed(await reader.read(4096))):
                 return
@@ -211,7 +229,12 @@ async def dump_one(server: ServerUnderTest, number: int, sent_at: dict[tuple[str
     for step in range(90, 165):  # 5 t flow out within a minute; then standing, then driving on, empty
         weight = 20_000 - min(step - 89, 6) / 6 * 5_000
         moving = step > 120
-        await send(step, lon + (0.0008 * (step - 120) if moving else 0), 30.0 if moving else 0.0, weight + (step * 37 % 11 - 5) * 20)
+        await send(
+            step,
+            lon + (0.0008 * (step - 120) if moving else 0),
+            30.0 if moving else 0.0,
+            weight + (step * 37 % 11 - 5) * 20,
+        )
         await asyncio.sleep(0.05)
     writer.close()
 
@@ -236,7 +259,18 @@ async def latency(server: ServerUnderTest, seconds: float) -> dict[str, Any]:
     seen: dict[str, float] = {}
     listener = asyncio.create_task(listen(server, seen))
     command = [sys.executable, "-m", "benchmarks.mqtt_load", "--port", str(server.mqtt_port), "--secret", server.secret]
-    command += ["--devices", "1000", "--connections", "10", "--rate", "500", "--seconds", str(seconds), "--seq-first", "5000000"]
+    command += [
+        "--devices",
+        "1000",
+        "--connections",
+        "10",
+        "--rate",
+        "500",
+        "--seconds",
+        str(seconds),
+        "--seq-first",
+        "5000000",
+    ]
     load = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
     await asyncio.sleep(2)
     gap = max(0.05, (seconds - 20) / DUMPERS)
@@ -248,6 +282,11 @@ async def latency(server: ServerUnderTest, seconds: float) -> dict[str, Any]:
     await asyncio.sleep(3)
     listener.cancel()
     await load.wait()
+    return await asyncio.to_thread(arrivals, server, sent_at, seen)
+
+
+def arrivals(server: ServerUnderTest, sent_at: dict[tuple[str, int], float], seen: dict[str, float]) -> dict[str, Any]:
+    """How long each dump's incident took from its completing message to the event stream."""
     delays = []
     request = urllib.request.Request(
         server.url + "/api/incidents?limit=1000", headers={"Authorization": f"Bearer {server.token}"}
@@ -273,7 +312,9 @@ async def latency(server: ServerUnderTest, seconds: float) -> dict[str, Any]:
         "arrived": len(delays),
         "rate_messages_per_s": 500,
         "finding_on_console_ms_p50": round(delays[len(delays) // 2] * 1e3, 1) if delays else None,
-        "finding_on_console_ms_p99": round(delays[max(0, -(-len(delays) * 99 // 100) - 1)] * 1e3, 1) if delays else None,
+        "finding_on_console_ms_p99": round(delays[max(0, -(-len(delays) * 99 // 100) - 1)] * 1e3, 1)
+        if delays
+        else None,
         "finding_on_console_ms_max": round(delays[-1] * 1e3, 1) if delays else None,
     }
 
@@ -281,9 +322,19 @@ async def latency(server: ServerUnderTest, seconds: float) -> dict[str, Any]:
 def machine() -> dict[str, Any]:
     """Where it was measured."""
     model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), ""
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        "",
     )
-    return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform(terse=True)}
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "system": platform.platform(terse=True),
+    }
 
 
 def main() -> None:

@@ -31,7 +31,9 @@ def _server_options(default_data: str) -> Callable[[F], F]:
                 click.option("--host", default=LOOPBACK, show_default=True, help="Address that HTTP listens on."),
                 click.option("--port", default=PORT, show_default=True, help="HTTP port; 0 takes a free one."),
                 click.option("--mqtt-host", default=LOOPBACK, show_default=True, help="Address that MQTT listens on."),
-                click.option("--mqtt-port", default=MQTT_PORT, show_default=True, help="MQTT port; 0 takes a free one."),
+                click.option(
+                    "--mqtt-port", default=MQTT_PORT, show_default=True, help="MQTT port; 0 takes a free one."
+                ),
                 click.option(
                     "--log-format",
                     type=click.Choice(["auto", "json", "text"]),
@@ -95,10 +97,14 @@ def serve(**options: Any) -> None:
 
 @main.command()
 @_server_options("./var/demo")
-@click.option("--speed", type=click.FloatRange(0.1, 100), default=4.0, show_default=True, help="City seconds in a real one.")
+@click.option(
+    "--speed", type=click.FloatRange(0.1, 100), default=4.0, show_default=True, help="City seconds in a real one."
+)
 @click.option("--seed", default=1, show_default=True, help="Another seed is another city.")
 @click.option("--trucks", type=click.IntRange(1, 400), default=40, show_default=True)
-@click.option("--no-drivers", is_flag=True, help="Start the city without its trucks driving on (what happened so far stays).")
+@click.option(
+    "--no-drivers", is_flag=True, help="Start the city without its trucks driving on (what happened so far stays)."
+)
 def demo(speed: float, seed: int, trucks: int, no_drivers: bool, **options: Any) -> None:
     """Run the sample city: a generated town whose trucks send over MQTT, in mid-story."""
     settings = _settings(options)
@@ -111,7 +117,9 @@ def demo(speed: float, seed: int, trucks: int, no_drivers: bool, **options: Any)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @_server_options("./var/replay")
 @click.option("--tracks", type=click.IntRange(1), default=100, show_default=True, help="At most so many tracks.")
-@click.option("--speed", type=click.FloatRange(1, 10_000), default=60.0, show_default=True, help="City seconds in a real one.")
+@click.option(
+    "--speed", type=click.FloatRange(1, 10_000), default=60.0, show_default=True, help="City seconds in a real one."
+)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--keep", is_flag=True, help="Keep the server running afterwards, to look at the result in the console.")
 def replay(files: tuple[Path, ...], tracks: int, speed: float, seed: int, keep: bool, **options: Any) -> None:
@@ -130,25 +138,28 @@ def replay(files: tuple[Path, ...], tracks: int, speed: float, seed: int, keep: 
 @click.option("--seed", default=1, show_default=True)
 @click.option("--days", type=click.IntRange(1, 3650), default=7, show_default=True, help="Simulated city days.")
 @click.option("--trucks", type=click.IntRange(1, 400), default=40, show_default=True)
-@click.option("--enriched", is_flag=True, help="Many more cheats: serves recall. Without: natural rates, serves false alarms.")
+@click.option(
+    "--enriched", is_flag=True, help="Many more cheats: serves recall. Without: natural rates, serves false alarms."
+)
 @click.option("--details", is_flag=True, help="Also list every missed event and false alarm.")
-def evaluate(
-    service: str, seed: int, days: int, trucks: int, enriched: bool, details: bool
-) -> None:
+def evaluate(service: str, seed: int, days: int, trucks: int, enriched: bool, details: bool) -> None:
     """Judge a sector's rules on simulated city days at full speed, through decode and ingest. Prints JSON."""
     from madang.app.evaluate import evaluate_manure
     from madang.app.logs import set_up_logs
 
     set_up_logs("auto", "warning")
-    result = evaluate_manure(
-        seed=seed, days=days, trucks=trucks, enriched=enriched, details=details
-    )
+    result = evaluate_manure(seed=seed, days=days, trucks=trucks, enriched=enriched, details=details)
     click.echo(json.dumps(result, ensure_ascii=False, indent=2))
 
 
 @main.command()
 @click.argument("name")
-@click.option("--role", default="viewer", show_default=True, help="admin, operator, officer, carrier, farm, plant, viewer, source.")
+@click.option(
+    "--role",
+    default="viewer",
+    show_default=True,
+    help="admin, operator, officer, carrier, farm, plant, viewer, source.",
+)
 @click.option("--party", default=None, help="Id of the carrier, farm or plant that the token acts for.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), default="./var/data", show_default=True)
 def token(name: str, role: str, party: str | None, data: Path) -> None:

@@ -84,7 +84,9 @@ def ask_server(folder: Path, request: dict[str, Any], timeout_s: float = 20.0) -
             raise NoServer(f"no server runs on {folder}") from None
         connection.sendall(json.dumps(request).encode() + b"\n")
         with connection.makefile("rb") as file:
-            reply: dict[str, Any] = json.loads(file.readline(LINE_MAX) or b'{"error": "the server closed the connection"}')
+            reply: dict[str, Any] = json.loads(
+                file.readline(LINE_MAX) or b'{"error": "the server closed the connection"}'
+            )
     if "error" in reply:
         raise RuntimeError(str(reply["error"]))
     return reply

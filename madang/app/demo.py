@@ -1,7 +1,9 @@
 """`madang demo`: the sample city, live and in mid-story.
 
-A new data folder gets a story: a seeded city whose first day holds a driver who empties his tank on the river bank at dusk. City time starts a moment before that, the three
-hours before are filled in at full speed, then time runs (faster than real time by default) and the trucks send over MQTT. A folder that has a story goes
+A new data folder gets a story: a seeded city whose first day holds a driver who empties his tank on the river bank at dusk.
+City time starts a moment before that, the three
+hours before are filled in at full speed, then time runs (faster than real time by default) and the trucks send over MQTT. A
+folder that has a story goes
 on where it stopped.
 """
 

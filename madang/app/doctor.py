@@ -44,10 +44,14 @@ def examine(data: Path) -> Iterator[Check]:
         return
     mode = data.stat().st_mode & 0o077
     yield Check(
-        "warn" if mode else "ok", "data folder", f"{data} " + (f"can be read by others: chmod 700 {data}" if mode else "is private")
+        "warn" if mode else "ok",
+        "data folder",
+        f"{data} " + (f"can be read by others: chmod 700 {data}" if mode else "is private"),
     )
     yield Check(
-        "ok" if os.access(data, os.W_OK) else "fail", "permission", "writable" if os.access(data, os.W_OK) else "not writable"
+        "ok" if os.access(data, os.W_OK) else "fail",
+        "permission",
+        "writable" if os.access(data, os.W_OK) else "not writable",
     )
     yield from _database(data)
     yield from _server(data)
@@ -69,7 +73,9 @@ def _database(data: Path) -> Iterator[Check]:
         return
     sound = result == [("ok",)]
     size = file.stat().st_size / 1024**2
-    yield Check("ok" if sound else "fail", "database", f"sound, {size:.0f} MiB" if sound else f"damaged: {result[0][0]}")
+    yield Check(
+        "ok" if sound else "fail", "database", f"sound, {size:.0f} MiB" if sound else f"damaged: {result[0][0]}"
+    )
 
 
 def _server(data: Path) -> Iterator[Check]:

@@ -66,9 +66,7 @@ def _vehicle_of(finding: Finding) -> str:
     return next((i for i in finding.involved if ":Vehicle:" in i), finding.subject)
 
 
-def evaluate_manure(
-    *, seed: int, days: int, trucks: int, enriched: bool, details: bool = False
-) -> dict[str, Any]:
+def evaluate_manure(*, seed: int, days: int, trucks: int, enriched: bool, details: bool = False) -> dict[str, Any]:
     """Run and judge. Deterministic for its arguments but for `took_s`."""
     city = SampleCity(seed, START_AT, enriched=enriched, trucks=trucks)
     clock = ManualClock(START_AT)

@@ -1,6 +1,8 @@
-"""Feeds a sample city's events straight into a hub, in city time and as fast as the machine can: for evaluation and for the hours before a demo.
+"""Feeds a sample city's events straight into a hub, in city time and as fast as the machine can: for evaluation and for the
+hours before a demo.
 
-Everything goes the same way as live: payloads through the source's decoder and ingest into the store, detectors on the change log, manifests
+Everything goes the same way as live: payloads through the source's decoder and ingest into the store, detectors on the change
+log, manifests
 through their procedure. Only the socket is left out.
 """
 

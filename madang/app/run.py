@@ -14,7 +14,9 @@ async def run_server(settings: Settings) -> None:
     async with server, stop_on_signals(server):
         click.echo(f"Madang is up: {server.url}   MQTT 3.1.1: {settings.mqtt_host}:{server.mqtt.tcp_port}")
         if server.first_token:
-            click.echo(f"Log-in token ({FIRST_TOKEN}, also in {settings.data / FIRST_TOKEN_FILE}): {server.first_token}")
+            click.echo(
+                f"Log-in token ({FIRST_TOKEN}, also in {settings.data / FIRST_TOKEN_FILE}): {server.first_token}"
+            )
         for source, secret in server.new_secrets.items():
             click.echo(f"Source {source}: new secret {secret}   (madang source-secret makes another)")
         await server.wait()

@@ -12,7 +12,8 @@ from madang.stores.sqlite import SqliteStore
 
 
 def make_token(data: Path, name: str, role: str, party: str | None) -> str:
-    """Make a token. Raises RuntimeError with the reason when the server refuses, ValueError when the folder is unused or the names are wrong."""
+    """Make a token. Raises RuntimeError with the reason when the server refuses, ValueError when the folder is unused or the
+    names are wrong."""
     request = {"command": "token", "name": name, "role": role, "party": party}
     try:
         return str(ask_server(data, request)["token"])
@@ -40,5 +41,7 @@ def new_source_secret(data: Path, source: str) -> str:
 
 def _open(data: Path) -> SqliteStore:
     if not (data / "default.db").exists():
-        raise ValueError(f"{data} is not a data folder of Madang: start a server on it first, or name another with --data")
+        raise ValueError(
+            f"{data} is not a data folder of Madang: start a server on it first, or name another with --data"
+        )
     return SqliteStore(data, SystemClock())

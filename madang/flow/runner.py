@@ -86,7 +86,8 @@ class _Lane:
 class Runner:
     """Runs detectors over changes. Not thread-safe: one thread owns it.
 
-    Order of calls: construct with the look-ups and wakes as of `seq`; `advance` every later change once, in order; from time to time `take` a
+    Order of calls: construct with the look-ups and wakes as of `seq`; `advance` every later change once, in order; from time
+    to time `take` a
     snapshot, commit it, and say `committed`. When the commit fails, call nothing: the next `take` holds the same and more.
     """
 
@@ -135,7 +136,7 @@ class Runner:
         if heap and heap[0][0] <= change.recorded_at:
             self._fire(change.recorded_at, change.seq)
         kind = change.kind
-        if kind == REFERENCE or kind == RECORD or kind == DELETION:
+        if kind in (REFERENCE, RECORD, DELETION):
             self._update_ref(change)
         lanes = self._by_input.get(change.entity_type)
         if lanes is None or kind == DELETION:
@@ -152,7 +153,7 @@ class Runner:
                 try:
                     step = lane.detector.step(self._state(lane, key), change, self.ref)
                     self._apply(lane, key, step, change.seq)
-                except Exception as error:  # noqa: BLE001 - see above
+                except Exception as error:  # noqa: BLE001 - as above, the other keys go on
                     self._pause(lane, key, change.seq, error)
 
     def _fire(self, now: Instant, seq: int) -> None:
@@ -166,7 +167,7 @@ class Runner:
             try:
                 step = lane.detector.tick(self._state(lane, key), now, self.ref)
                 self._apply(lane, key, step, seq)
-            except Exception as error:  # noqa: BLE001 - see advance
+            except Exception as error:  # noqa: BLE001 - as in advance, the other keys go on
                 self._pause(lane, key, seq, error)
 
     def _state(self, lane: _Lane, key: str) -> Any:

@@ -1,6 +1,7 @@
 """Runs the detectors on the change log: a consumer with a cursor that commits with its own result.
 
-`FlowHost` reads committed changes (from memory while it keeps up, from the log when it does not), advances the pure runner, and commits what came
+`FlowHost` reads committed changes (from memory while it keeps up, from the log when it does not), advances the pure runner,
+and commits what came
 out: states, cursor, emitted observations and findings in one transaction. After a crash the same changes are read again from the
 committed cursor, so a finding is neither missed nor doubled.
 
@@ -215,7 +216,8 @@ class FlowHost:
             self.findings += 1
 
     def settle(self, rounds_max: int = 10_000) -> None:
-        """Run until the log holds nothing new and everything is committed: emitted observations are changes too. For evaluation, replay and tests."""
+        """Run until the log holds nothing new and everything is committed: emitted observations are changes too. For
+        evaluation, replay and tests."""
         for _ in range(rounds_max):
             if self.run_once() == 0 and self.lag() == 0:
                 self.run_once(flush=True)

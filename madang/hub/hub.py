@@ -82,7 +82,9 @@ class Hub:
         self.tokens = Tokens(store, self.real_clock, secrets.token_bytes)
         self.sources = Sources(store, clock, secrets.token_hex)
         self.records = Records(store, clock, tuple(self.registry.record_types.values()), self.parameters.value)
-        self.incidents = Incidents(self.records, {rule: items for s in services for rule, items in s.checklists.items()})
+        self.incidents = Incidents(
+            self.records, {rule: items for s in services for rule, items in s.checklists.items()}
+        )
         detectors = [d for s in services for d in s.detectors] + list(extra_detectors)
         self.flow = FlowHost(store, detectors, self.parameters.defaults(), self._on_finding)
         self.ingest = Ingest(store, clock, self.sources, self.flow.lag, LAG_MAX)
@@ -143,7 +145,8 @@ class Hub:
     # --- time ---
 
     def tick(self, *, force_mark: bool = False) -> None:
-        """One look at what is due: a clock mark when a timer or a deadline waits for it, deadlines, counters, housekeeping. Blocks until it is done."""
+        """One look at what is due: a clock mark when a timer or a deadline waits for it, deadlines, counters, housekeeping.
+        Blocks until it is done."""
         now = self.clock.now()
         wake = self.flow.runner.next_wake()
         with self.store.read() as read:

@@ -1,4 +1,5 @@
-"""Parameters: limits that the city may set. A value is a reference entity, so every version is kept and a detector reads the one in force at its
+"""Parameters: limits that the city may set. A value is a reference entity, so every version is kept and a detector reads the
+one in force at its
 place in the log."""
 
 from collections.abc import Iterable

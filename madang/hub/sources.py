@@ -1,6 +1,7 @@
 """Sources: who may send, how each is doing, and when one falls silent.
 
-A source is a document of kind ``source`` (`madang.wire.source.Source`). Its decoder is compiled once and knows the devices that the store knows.
+A source is a document of kind ``source`` (`madang.wire.source.Source`). Its decoder is compiled once and knows the devices
+that the store knows.
 """
 
 import threading

@@ -78,7 +78,9 @@ def value_of(attribute: Attribute | None) -> Any:
 
 def prop(value: Any, unit: str | None = None) -> Attribute:
     """A Property; `unit` is a UN/CEFACT common code such as KGM, KMH, MTR."""
-    return {"type": "Property", "value": value} if unit is None else {"type": "Property", "value": value, "unitCode": unit}
+    return (
+        {"type": "Property", "value": value} if unit is None else {"type": "Property", "value": value, "unitCode": unit}
+    )
 
 
 def rel(target: str) -> Attribute:

@@ -179,7 +179,9 @@ PROCEDURE = Procedure(
             effects.can_merge,
             effects.merge,
             (
-                Argument("into", "entity", required=True, title=_said("합칠 사건", "Into"), entity_types=(INCIDENT_TYPE,)),
+                Argument(
+                    "into", "entity", required=True, title=_said("합칠 사건", "Into"), entity_types=(INCIDENT_TYPE,)
+                ),
                 _NOTE,
             ),
             _said(
@@ -279,7 +281,9 @@ PROCEDURE = Procedure(
             effects.free,
             effects.absorb,
             (
-                Argument("from", "entity", required=True, title=_said("합쳐진 사건", "From"), entity_types=(INCIDENT_TYPE,)),
+                Argument(
+                    "from", "entity", required=True, title=_said("합쳐진 사건", "From"), entity_types=(INCIDENT_TYPE,)
+                ),
                 Argument("findings", "list", title=_said("탐지 결과", "Findings")),
                 Argument("checklist", "list", title=_said("점검 목록", "Checklist")),
             ),

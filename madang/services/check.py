@@ -196,6 +196,7 @@ def _figures(service: Service) -> Iterator[str]:
             yield f"{indicator.id}: no unit"
     for rule, title in service.rules.items():
         yield from _title(rule, title)
+    yield from (f"checklist of {r}, which is no rule" for r in service.checklists if r not in service.rules)
 
 
 def _words(service: Service) -> Iterator[str]:
@@ -205,7 +206,9 @@ def _words(service: Service) -> Iterator[str]:
     first = LANGUAGES[0]
     for language in LANGUAGES[1:]:
         yield from compare_words(words[first], words[language], first, language)
-    for code, place in sorted(_codes_in(service.locale_dir.parent).items()):
+    codes = {code: f"checklist of {rule}" for rule, items in service.checklists.items() for code in items}
+    codes |= _codes_in(service.locale_dir.parent)
+    for code, place in sorted(codes.items()):
         yield from (
             f"{place}: reason {code!r} has no words in {language}"
             for language in LANGUAGES

@@ -91,7 +91,10 @@ def test_every_package_folder_says_what_it_is_for() -> None:
 
 LINES_MAX = 600
 """A file is one room. Longer needs a reason here, or a wall."""
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {
+    "madang/services/manure/truck.py": "one state machine of a truck's story; splitting it is the next change to it",
+    "madang/stores/sqlite/tx.py": "one class, one transaction: buffers, undo and writes share their state",
+}
 """Files that may be longer, with the reason."""
 
 

@@ -1,4 +1,5 @@
-"""The baseline that the rules stand beside: a fixed weight drop between two messages, outside every permitted place. Not part of the service."""
+"""The baseline that the rules stand beside: a fixed weight drop between two messages, outside every permitted place. Not part
+of the service."""
 
 from collections.abc import Iterable
 

@@ -3,7 +3,8 @@
 What waits, and why
 -------------------
 - D1 (discharge outside any permitted place) fires at once: no paper can make it right.
-- D2 (place not on the manifest) fires at once while a manifest is plainly open; where only the grace covers the discharge, it waits for the grace to pass,
+- D2 (place not on the manifest) fires at once while a manifest is plainly open; where only the grace covers the discharge, it
+waits for the grace to pass,
   because the driver may be about to open the next manifest.
 - D4 (no open manifest) waits until the grace after the discharge or loading has passed: drivers tap some minutes late.
 - D8 (mass balance) is judged `BALANCE_WAIT` after a manifest is finished, because a discharge that has just ended is still being revised.
@@ -191,7 +192,9 @@ class RulesDetector:
             allowed = {place for m in covering for place in m.data.get("to", [])}
             wrong = bool(standing and at_places and candidates and not allowed & set(at_places))
             yield self._wrong_place(event, vehicle, completed_at, wrong, at_places, candidates)
-        yield self._no_manifest(event, vehicle, completed_at, standing and settled and not covering and not event.depot, manifests)
+        yield self._no_manifest(
+            event, vehicle, completed_at, standing and settled and not covering and not event.depot, manifests
+        )
 
     def _outside(self, event: Event, vehicle: str, completed_at: Instant, ref: Ref, holds: bool) -> Finding:
         if not holds:
@@ -213,7 +216,11 @@ class RulesDetector:
         measures = (
             Measure("manure.measure.dropped", round(event.kg), ref.parameter(DISCHARGE_MIN_KG), "KGM", ">="),
             Measure(
-                "manure.measure.permitted-distance", None if nearest is None else round(nearest.distance_m), buffer_m, "MTR", ">"
+                "manure.measure.permitted-distance",
+                None if nearest is None else round(nearest.distance_m),
+                buffer_m,
+                "MTR",
+                ">",
             ),
             Measure("manure.measure.zone-distance", None if zone is None else round(zone.distance_m), 0, "MTR", "<="),
         )
@@ -222,11 +229,25 @@ class RulesDetector:
             Reason("manure.differ.less", {"least_kg": ref.parameter(DISCHARGE_MIN_KG)}),
         )
         return _finding(
-            D1, event, vehicle, CRITICAL if inside else HIGH, Reason(code, params), completed_at, measures, differ, involved
+            D1,
+            event,
+            vehicle,
+            CRITICAL if inside else HIGH,
+            Reason(code, params),
+            completed_at,
+            measures,
+            differ,
+            involved,
         )
 
     def _wrong_place(
-        self, event: Event, vehicle: str, completed_at: Instant, holds: bool, at_places: dict[str, float], manifests: list[Record]
+        self,
+        event: Event,
+        vehicle: str,
+        completed_at: Instant,
+        holds: bool,
+        at_places: dict[str, float],
+        manifests: list[Record],
     ) -> Finding:
         if not holds:
             return _withdrawal(D2, event, vehicle, completed_at)
@@ -239,7 +260,9 @@ class RulesDetector:
         )
         differ = (Reason("manure.differ.on-manifest", {"place_id": place}),)
         involved = (event.id, manifest.id, place)
-        return _finding(D2, event, vehicle, MEDIUM, Reason("manure.D2.not-listed", params), completed_at, measures, differ, involved)
+        return _finding(
+            D2, event, vehicle, MEDIUM, Reason("manure.D2.not-listed", params), completed_at, measures, differ, involved
+        )
 
     def _no_manifest(
         self, event: Event, vehicle: str, completed_at: Instant, holds: bool, manifests: list[Record]
@@ -247,12 +270,12 @@ class RulesDetector:
         if not holds:
             return _withdrawal(D4, event, vehicle, completed_at)
         code = "manure.D4.unloaded" if event.unloading else "manure.D4.loaded"
-        nearest = min(
-            (_gap(m, event.t0) for m in manifests if "openedAt" in m.data), default=None
-        )
+        nearest = min((_gap(m, event.t0) for m in manifests if "openedAt" in m.data), default=None)
         measures = (
             Measure("manure.measure.moved", round(event.kg), None, "KGM", ">="),
-            Measure("manure.measure.manifest-gap", None if nearest is None else round(nearest / MINUTE), 10, "MIN", ">"),
+            Measure(
+                "manure.measure.manifest-gap", None if nearest is None else round(nearest / MINUTE), 10, "MIN", ">"
+            ),
         )
         differ = (Reason("manure.differ.manifest-open", {}),)
         return _finding(
@@ -265,7 +288,9 @@ class RulesDetector:
         grace = int(ref.parameter(MANIFEST_GRACE_MIN) * MINUTE)
         buffer_m = ref.parameter(PLACE_BUFFER_M)
         to = set(record.data.get("to", []))
-        mine = [e for e in state.events if e.standing and opened - LOAD_BEFORE <= e.t0 <= closed + grace and not e.depot]
+        mine = [
+            e for e in state.events if e.standing and opened - LOAD_BEFORE <= e.t0 <= closed + grace and not e.depot
+        ]
         loadings = [e for e in mine if not e.unloading and e.t0 <= closed]
         situation = f"manure:{record.id}"
         base = Finding(

@@ -145,7 +145,7 @@ def _balanced(data: _Data) -> _Data:
 
 def is_significant(data: _Data, ctx: Context) -> bool:
     """More than 10 % by weight of what was loaded (40 CFR 267.72; the share is a parameter)."""
-    return abs(data.get("discrepancy") or 0) > float(ctx.ref.parameter(BALANCE_SHARE)) * loaded_kg(data)
+    return abs(float(data.get("discrepancy") or 0)) > float(ctx.ref.parameter(BALANCE_SHARE)) * loaded_kg(data)
 
 
 def registration_of(vehicle: str, ctx: Context) -> Entity | None:

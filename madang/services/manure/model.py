@@ -77,6 +77,7 @@ VEHICLE_TYPE = EntityType(
         AttributeType("ptoEngaged", title={"ko": "동력인출(펌프)", "en": "Pump drive (PTO)"}, source=OURS),
         AttributeType(
             "hdop",
+            unit="C62",
             minimum=0,
             maximum=100,
             title={"ko": "위치 정밀도(HDOP)", "en": "Position dilution (HDOP)"},

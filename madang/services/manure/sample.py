@@ -1,10 +1,13 @@
 """The manure sector's part of the sample city: trucks, drivers, cheats, faults, and the truth.
 
-Written without looking at the detectors: it models the field (the domain page, on-board weighing, receivers, mobile networks, habits), with faults that no
+Written without looking at the detectors: it models the field (the domain page, on-board weighing, receivers, mobile
+networks, habits), with faults that no
 detector was made for. Everything is a pure function of its arguments; randomness comes from generators that the caller seeds.
 
-One room each: `sample_ground` the places, `sample_rates` how often things happen and why we think so, `sample_fleet` trucks and drivers, `sample_motion` driving,
-`sample_timeline` what physically happens, `sample_day` a working day, `sample_paper` manifests, `sample_scale` sensors, `sample_terminal` messages,
+One room each: `sample_ground` the places, `sample_rates` how often things happen and why we think so, `sample_fleet`
+trucks and drivers, `sample_motion` driving,
+`sample_timeline` what physically happens, `sample_day` a working day, `sample_paper` manifests, `sample_scale`
+sensors, `sample_terminal` messages,
 `sample_truth` what is true.
 """
 
@@ -27,8 +30,32 @@ from madang.services.manure.sample_timeline import DISCHARGE, LOAD, ROAD_LOSS, T
 from madang.services.manure.sample_truth import D1, D2, D4, D8, Ignore, TruthEvent, Verdict, judge_day
 
 __all__ = [
-    "D1", "D2", "D4", "D8", "DISCHARGE", "ENRICHED", "LOAD", "NATURAL", "ROAD_LOSS", "STORY", "Disc", "Ground", "Ignore", "ManifestStep", "Message", "Rates",
-    "Spot", "Transfer", "Truck", "TruckDay", "TruthEvent", "build_complaints", "build_fleet", "build_truck_day", "fleet_reference", "topic_of",
+    "D1",
+    "D2",
+    "D4",
+    "D8",
+    "DISCHARGE",
+    "ENRICHED",
+    "LOAD",
+    "NATURAL",
+    "ROAD_LOSS",
+    "STORY",
+    "Disc",
+    "Ground",
+    "Ignore",
+    "ManifestStep",
+    "Message",
+    "Rates",
+    "Spot",
+    "Transfer",
+    "Truck",
+    "TruckDay",
+    "TruthEvent",
+    "build_complaints",
+    "build_fleet",
+    "build_truck_day",
+    "fleet_reference",
+    "topic_of",
 ]
 
 Streams = Callable[..., Rng]
@@ -74,10 +101,20 @@ def day_notes(streams: Streams, truck: Truck, day: int) -> tuple[float, float]:
     return float(rng.uniform(0, 110)), float(rng.uniform(120, 290))
 
 
-def build_truck_day(ground: Ground, truck: Truck, streams: Streams, day: int, day_start: Instant, weekday: int, rates: Rates, forced: str | None = None) -> TruckDay | None:
+def build_truck_day(
+    ground: Ground,
+    truck: Truck,
+    streams: Streams,
+    day: int,
+    day_start: Instant,
+    weekday: int,
+    rates: Rates,
+    forced: str | None = None,
+) -> TruckDay | None:
     """One truck's day; None when it does not work.
 
-    `day` counts from the sample's first day, `day_start` is local midnight, `weekday` 0 is Monday. `forced`: a kind of cheat that the driver commits at
+    `day` counts from the sample's first day, `day_start` is local midnight, `weekday` 0 is Monday. `forced`: a kind of
+    cheat that the driver commits at
     dusk of this day.
     """
     rng = streams("day", truck.number, day)
@@ -85,13 +122,29 @@ def build_truck_day(ground: Ground, truck: Truck, streams: Streams, day: int, da
     if idle and forced is None:
         return None
     (load_start, fuel_start), (load_end, fuel_end) = day_notes(streams, truck, day), day_notes(streams, truck, day + 1)
-    planned = plan_day(ground, truck, rng, rates, DayNotes(load_start, load_end, fuel_start, fuel_end), f"{truck.code}-{day:03d}", forced)
-    readings = read_sensors(ground, truck, planned.truth, _rain(streams, day, rates), streams("sensors", truck.number, day), rates)
+    planned = plan_day(
+        ground,
+        truck,
+        rng,
+        rates,
+        DayNotes(load_start, load_end, fuel_start, fuel_end),
+        f"{truck.code}-{day:03d}",
+        forced,
+    )
+    readings = read_sensors(
+        ground, truck, planned.truth, _rain(streams, day, rates), streams("sensors", truck.number, day), rates
+    )
     messages = build_messages(ground, truck, readings, day_start, streams("terminal", truck.number, day), rates)
     verdict = judge_day(ground, truck, planned.truth.transfers, planned.papers, day_start)
     return TruckDay(
-        truck, messages, [_step(paper, tap, day_start) for paper in planned.papers for tap in paper.taps], verdict, tuple(planned.truth.transfers),
-        load_start, float(planned.truth.load[-1]), 10 * len(messages),
+        truck,
+        messages,
+        [_step(paper, tap, day_start) for paper in planned.papers for tap in paper.taps],
+        verdict,
+        tuple(planned.truth.transfers),
+        load_start,
+        float(planned.truth.load[-1]),
+        10 * len(messages),
     )
 
 
@@ -110,14 +163,30 @@ def _step(paper: Paper, tap: Tap, day_start: Instant) -> ManifestStep:
     def instant(seconds: float) -> Instant:
         return day_start + int(seconds) * SECOND
 
-    arguments = {key: render_instant(instant(value)) if key in _TIMES else value for key, value in tap.arguments.items()}
-    return ManifestStep(day_start + round(tap.at * 1_000) * 1_000, paper.ref, tap.action, arguments, tap.party, tap.role, tap.on_behalf_of)
+    arguments = {
+        key: render_instant(instant(value)) if key in _TIMES else value for key, value in tap.arguments.items()
+    }
+    return ManifestStep(
+        day_start + round(tap.at * 1_000) * 1_000,
+        paper.ref,
+        tap.action,
+        arguments,
+        tap.party,
+        tap.role,
+        tap.on_behalf_of,
+    )
 
 
-def build_complaints(ground: Ground, streams: Streams, day: int, day_start: Instant, discharges: list[Transfer]) -> list[tuple[Instant, Reading]]:
-    """Odour complaints of a day: a few around farms, and some after spreading (one in nine discharges outdoors draws one within half a day; ours)."""
+def build_complaints(
+    ground: Ground, streams: Streams, day: int, day_start: Instant, discharges: list[Transfer]
+) -> list[tuple[Instant, Reading]]:
+    """Odour complaints of a day: a few around farms, and some after spreading (one in nine discharges outdoors draws
+    one within half a day; ours)."""
     rng = streams("complaints", day)
-    spots = [(float(rng.uniform(7, 23)) * 3_600, farm.gate) for farm in (ground.farms[int(k)] for k in rng.integers(len(ground.farms), size=int(rng.poisson(3.0))))]
+    spots = [
+        (float(rng.uniform(7, 23)) * 3_600, farm.gate)
+        for farm in (ground.farms[int(k)] for k in rng.integers(len(ground.farms), size=int(rng.poisson(3.0))))
+    ]
     for one in discharges:
         if one.kind == DISCHARGE and one.spot.kind != "ManureTreatmentPlant" and rng.random() < 1 / 9:
             spots.append((one.ended + float(rng.uniform(0.3, 10)) * 3_600, (one.x, one.y)))
@@ -125,8 +194,17 @@ def build_complaints(ground: Ground, streams: Streams, day: int, day_start: Inst
     for number, (seconds, (x, y)) in enumerate(sorted(spots)):
         at = day_start + int(seconds) * SECOND
         lon, lat = ground.plane.to_lon_lat(x + float(rng.normal(0, 350)), y + float(rng.normal(0, 350)))
-        attributes = {"location": point(round(lon, 6), round(lat, 6)), "dateObserved": prop(render_instant(at)), "severity": prop(str(rng.choice(["low", "medium", "high"], p=(0.5, 0.35, 0.15))))}
-        found.append((at + int(rng.uniform(60, 900)) * SECOND, Reading(f"urn:ngsi-ld:OdourComplaint:{day:03d}-{number + 1:03d}", "OdourComplaint", at, attributes)))
+        attributes = {
+            "location": point(round(lon, 6), round(lat, 6)),
+            "dateObserved": prop(render_instant(at)),
+            "severity": prop(str(rng.choice(["low", "medium", "high"], p=(0.5, 0.35, 0.15)))),
+        }
+        found.append(
+            (
+                at + int(rng.uniform(60, 900)) * SECOND,
+                Reading(f"urn:ngsi-ld:OdourComplaint:{day:03d}-{number + 1:03d}", "OdourComplaint", at, attributes),
+            )
+        )
     return found
 
 

@@ -1,7 +1,5 @@
 """The working day of one truck: trips from farms to plants and parcels, breaks, refuelling, and now and then something else."""
 
-from collections.abc import Callable
-
 import numpy as np
 from msgspec import Struct
 from shapely import Point

@@ -1,6 +1,7 @@
 """How a loaded truck moves along a way: speed limits, bends, traffic, stops, acceleration. Pure; metres, seconds.
 
-The speed along the way is the largest that the class of road, the bends (lateral acceleration), the traffic and the brakes allow: the classic forward
+The speed along the way is the largest that the class of road, the bends (lateral acceleration), the traffic and the
+brakes allow: the classic forward
 and backward pass over a grid. Figures are ours: a 20-t truck accelerates with 0.7 m/s², brakes with 0.9 m/s², takes bends at 1.6 m/s².
 """
 
@@ -106,9 +107,9 @@ def drive(
         chance = np.where(
             way.road == ROAD_STREET, ds / 700.0, np.where(way.road == ROAD_MAIN, ds / 5_000.0, ds / 9_000.0)
         )
-        for k in np.flatnonzero(rng.random(n) < chance):
+        for k in np.flatnonzero(rng.random(n) < chance).tolist():
             if 4 < k < n - 5:
-                waits[int(k)] = float(rng.uniform(4, 55))
+                waits[k] = float(rng.uniform(4, 55))
         for position, seconds in halts:
             waits[int(np.clip(position / ds, 4, n - 5))] = seconds
     limit[[0, -1]] = 0.0

@@ -81,8 +81,10 @@ def write_paper(
 ) -> Paper:
     """A manifest around a haul.
 
-    `load` is (start, end, kg as the device shows it). `unloaded` is what the driver declares, with the times at which it happened or is said to have
-    happened. `not_before`: the earlier manifest's finish. `honest` drivers may tap late or early; others tap in time so as not to draw attention.
+    `load` is (start, end, kg as the device shows it). `unloaded` is what the driver declares, with the times at which
+    it happened or is said to have
+    happened. `not_before`: the earlier manifest's finish. `honest` drivers may tap late or early; others tap in time
+    so as not to draw attention.
     `finish_at` fixes the finish tap.
     """
     carrier = truck.carrier_id
@@ -111,7 +113,7 @@ def write_paper(
             tap,
             "load",
             {
-                "at": end,
+                "at": max(end, began),
                 "amount": _amount(loaded, manual),
                 "source": "manual" if manual else "device",
                 "signer": f"{farm.name} 대표",
@@ -179,10 +181,20 @@ def settle(paper: Paper, accepted_kg: float, *, honest: bool, rng: Rng, rates: R
         at = max(at, paper.finished + 60)
         accepted = {"acceptedAmount": float(round(max(0.0, accepted_kg), -1))} if part == "treater" else {}
         if part == "treater" and disputed:
-            paper.taps.append(Tap(at, "dispute", {"role": part, "reason": "계근 중량과 다름", **accepted, "signer": person, "method": method}, party, role))
+            paper.taps.append(
+                Tap(
+                    at,
+                    "dispute",
+                    {"role": part, "reason": "계근 중량과 다름", **accepted, "signer": person, "method": method},
+                    party,
+                    role,
+                )
+            )
             settled = at
         elif not (settled and at > settled):
-            paper.taps.append(Tap(at, "confirm", {"role": part, **accepted, "signer": person, "method": method}, party, role))
+            paper.taps.append(
+                Tap(at, "confirm", {"role": part, **accepted, "signer": person, "method": method}, party, role)
+            )
 
 
 def move_finish(paper: Paper, at: float) -> None:

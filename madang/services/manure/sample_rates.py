@@ -1,6 +1,7 @@
 """How often things happen in the sample city: habits, cheats, faults of terminals and sensors. Each figure says where it comes from.
 
-"domain" is the project's page on livestock manure; "field" is general knowledge of fleet telematics and on-board weighing, as makers' manuals
+"domain" is the project's page on livestock manure; "field" is general knowledge of fleet telematics and on-board
+weighing, as makers' manuals
 and fleet operators state it, rounded; "ours" is chosen to make a believable city. Shares are probabilities.
 """
 
@@ -36,7 +37,8 @@ class Rates(Struct, frozen=True):
     cheaters: float = 0.075
     """Share of drivers who cheat now and then: 3 of 40 (domain: a few prosecutions among 61 vehicles a year; ours)."""
     cheats: Cheats = Cheats(0.025, 0.008, 0.010, 0.006, 0.014, 0.010, 0.004, 0.006, 0.008)
-    """About 9 % of a cheating driver's trips: some 0.8 true events per city day (ours; prosecuted cases are rarer, undetected ones are not known)."""
+    """About 9 % of a cheating driver's trips: some 0.8 true events per city day (ours; prosecuted cases are rarer,
+    undetected ones are not known)."""
     dusk_share: float = 0.7
     """Share of dumps that wait for 17:30–19:30 when planned in the afternoon."""
     wrong_place_mistake: float = 0.001

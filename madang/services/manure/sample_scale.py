@@ -11,7 +11,8 @@ Scale: reading = (gross × (1 + error)) + offset, rounded to its step. The error
 | fast noise, 8 s | – | up to 1.2 σ | road |
 | grade, braking, bends | slope gain × grade | gains × m/s² | load shifts between axles |
 
-Then faults of `sample_rates`: frozen, missing, nonsense, moved zero, air springs filling. Shares and time constants are ours, within what makers state for on-board
+Then faults of `sample_rates`: frozen, missing, nonsense, moved zero, air springs filling. Shares and time constants
+are ours, within what makers state for on-board
 scales (1–2 % of gross).
 """
 
@@ -51,7 +52,9 @@ class Readings:
     stable: NDArray[np.bool_]
 
 
-def read_sensors(ground: Ground, truck: Truck, truth: DayTruth, rain: tuple[float, float] | None, rng: Rng, rates: Rates) -> Readings:
+def read_sensors(
+    ground: Ground, truck: Truck, truth: DayTruth, rain: tuple[float, float] | None, rng: Rng, rates: Rates
+) -> Readings:
     """Sample a day. `rain`: its begin and end in seconds of the day."""
     t, on = _sample_times(truth)
     for a, b in truth.fuse_pulled:
@@ -69,13 +72,29 @@ def read_sensors(ground: Ground, truck: Truck, truth: DayTruth, rain: tuple[floa
     water = _tarpaulin_water(time, v, rain, rng) if rain is not None and truck.kind == TIPPER else 0.0
     gross = truck.tare_kg + load + np.interp(time, truth.t, truth.extra) + water
     swing = np.array([s.swing_kg for s in truth.segments])[seg] * rng.uniform(0.4, 1.0, len(t))
-    weight = _weigh(truck, truth, time, seg, gross + swing, v, truth.accel[knot] * moving, truth.lateral[knot] * moving, grade, on, rng)
+    weight = _weigh(
+        truck,
+        truth,
+        time,
+        seg,
+        gross + swing,
+        v,
+        truth.accel[knot] * moving,
+        truth.lateral[knot] * moving,
+        grade,
+        on,
+        rng,
+    )
     weight = _scale_faults(truck, weight, t, rng, rates)
     flowing = np.abs(np.gradient(load, time)) > 3.0 if len(t) > 2 else np.zeros(len(t), bool)
     odds = np.where(v > 0.5, 0.08, np.where(flowing, 0.3, 0.95))
     stable = (rng.random(len(t)) < odds) | truck.always_stable
     gx, gy, fix, hdop = _receiver(ground, truck, time, x, y, rng, rates)
-    speed = np.where(v > 0.3, np.maximum(0.0, v * 3.6 + rng.normal(0, 0.35, len(t))), np.where(rng.random(len(t)) < 0.7, 0.0, np.abs(rng.normal(0, 0.35, len(t)))))
+    speed = np.where(
+        v > 0.3,
+        np.maximum(0.0, v * 3.6 + rng.normal(0, 0.35, len(t))),
+        np.where(rng.random(len(t)) < 0.7, 0.0, np.abs(rng.normal(0, 0.35, len(t)))),
+    )
     heading = np.where(v > 0.8, (truth.heading[knot] + rng.normal(0, 2.5, len(t))) % 360, truth.heading[knot])
     pto = np.array([s.pto for s in truth.segments])[seg] & on
     return Readings(t, on, pto, gx, gy, x, y, fix, speed, heading, hdop, weight, stable)
@@ -102,8 +121,17 @@ def _sample_times(truth: DayTruth) -> tuple[NDArray[np.int64], NDArray[np.bool_]
 
 
 def _weigh(
-    truck: Truck, truth: DayTruth, time: Floats, seg: NDArray[np.int64], gross: Floats, v: Floats, accel: Floats, lateral: Floats, grade: Floats,
-    on: NDArray[np.bool_], rng: Rng,
+    truck: Truck,
+    truth: DayTruth,
+    time: Floats,
+    seg: NDArray[np.int64],
+    gross: Floats,
+    v: Floats,
+    accel: Floats,
+    lateral: Floats,
+    grade: Floats,
+    on: NDArray[np.bool_],
+    rng: Rng,
 ) -> NDArray[np.int64]:
     n = len(time)
     sigma = truck.sigma
@@ -116,16 +144,24 @@ def _weigh(
         first = k == 0 or truth.segments[k - 1].moving
         settled = float(rng.normal(0, 0.40 * sigma)) if first else settled + float(rng.normal(0, 0.06 * sigma))
         posture[k] = settled
-    error = truck.gain + truck.drift * np.sin(2 * np.pi * (time / 3_600 - 9.5) / 24) + _ar(rng.normal(0, 0.0018, n), np.exp(-STEP_S / 9_000))
+    error = (
+        truck.gain
+        + truck.drift * np.sin(2 * np.pi * (time / 3_600 - 9.5) / 24)
+        + _ar(rng.normal(0, 0.0018, n), np.exp(-STEP_S / 9_000))
+    )
     error += posture[seg] * (1 - motion) + _ar(rng.normal(0, 0.45 * sigma, n), np.exp(-STEP_S / 75))
-    error += rng.normal(0, 1.0, n) * sigma * (0.55 + 0.75 * motion) + _ar(rng.normal(0, 1.2 * sigma, n), np.exp(-STEP_S / 8)) * motion
+    error += (
+        rng.normal(0, 1.0, n) * sigma * (0.55 + 0.75 * motion)
+        + _ar(rng.normal(0, 1.2 * sigma, n), np.exp(-STEP_S / 8)) * motion
+    )
     error += truck.slope_gain * grade + truck.brake_gain * accel + truck.bend_gain * lateral
     if truck.air_fill:
         begins = np.flatnonzero(np.diff(time, prepend=-1e9) > 600)
         since = time - time[begins[np.searchsorted(begins, np.arange(n), "right") - 1]]
         error -= 0.10 * np.exp(-since / 35.0)
     reading = gross * (1 + error) + truck.offset_kg
-    return np.maximum(0, (np.rint(reading / truck.quantum_kg) * truck.quantum_kg)).astype(np.int64)
+    steps: NDArray[np.int64] = np.rint(np.maximum(0.0, reading) / truck.quantum_kg).astype(np.int64)
+    return steps * truck.quantum_kg
 
 
 def _ar(noise: Floats, keep: float) -> Floats:
@@ -140,7 +176,9 @@ def _ar(noise: Floats, keep: float) -> Floats:
     return out
 
 
-def _scale_faults(truck: Truck, weight: NDArray[np.int64], t: NDArray[np.int64], rng: Rng, rates: Rates) -> NDArray[np.int64]:
+def _scale_faults(
+    truck: Truck, weight: NDArray[np.int64], t: NDArray[np.int64], rng: Rng, rates: Rates
+) -> NDArray[np.int64]:
     n = len(t)
     for _ in range(rng.poisson(rates.rezero_per_day)):
         k = int(rng.integers(n))
@@ -156,7 +194,9 @@ def _scale_faults(truck: Truck, weight: NDArray[np.int64], t: NDArray[np.int64],
     return weight
 
 
-def _receiver(ground: Ground, truck: Truck, time: Floats, x: Floats, y: Floats, rng: Rng, rates: Rates) -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
+def _receiver(
+    ground: Ground, truck: Truck, time: Floats, x: Floats, y: Floats, rng: Rng, rates: Rates
+) -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
     n = len(time)
     shadow = np.zeros(n, bool)
     for disc in ground.sky_shadows:
@@ -184,7 +224,9 @@ def _receiver(ground: Ground, truck: Truck, time: Floats, x: Floats, y: Floats, 
     return gx, gy, fix, hdop
 
 
-def windows(t: NDArray[np.int64], per_day: float, shortest_s: float, longest_s: float, rng: Rng) -> list[tuple[int, int]]:
+def windows(
+    t: NDArray[np.int64], per_day: float, shortest_s: float, longest_s: float, rng: Rng
+) -> list[tuple[int, int]]:
     """Random windows over messages: index ranges [a, b); their number is Poisson with the mean `per_day`."""
     found = []
     for _ in range(rng.poisson(per_day)):

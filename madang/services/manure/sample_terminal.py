@@ -1,6 +1,7 @@
 """What the terminal makes of its readings: JSON messages, numbered, sent at once, late, twice, out of order or broken.
 
-The clock of a terminal follows its receiver; the sequence number counts on over days (each day starts a block of ten thousand, as terminals that keep
+The clock of a terminal follows its receiver; the sequence number counts on over days (each day starts a block of ten
+thousand, as terminals that keep
 their counter in flash do, so that a power cut never repeats a number), except for old firmware, which begins at 1 after a restart.
 """
 
@@ -21,7 +22,9 @@ Message = tuple[Instant, bytes, bool]
 """(sent at, payload, DUP flag)."""
 
 
-def build_messages(ground: Ground, truck: Truck, readings: Readings, day_start: Instant, rng: Rng, rates: Rates) -> list[Message]:
+def build_messages(
+    ground: Ground, truck: Truck, readings: Readings, day_start: Instant, rng: Rng, rates: Rates
+) -> list[Message]:
     """All messages of a day in the order of sending."""
     r = readings
     alive = np.ones(len(r.t), bool)
@@ -41,7 +44,16 @@ def build_messages(ground: Ground, truck: Truck, readings: Readings, day_start: 
     return _send(ground, truck, r, kept, payloads, day_start, rng, rates)
 
 
-def _payloads(ground: Ground, truck: Truck, r: Readings, seq: NDArray[np.int64], kept: NDArray[np.int64], day_s: int, rng: Rng, rates: Rates) -> list[bytes]:
+def _payloads(
+    ground: Ground,
+    truck: Truck,
+    r: Readings,
+    seq: NDArray[np.int64],
+    kept: NDArray[np.int64],
+    day_s: int,
+    rng: Rng,
+    rates: Rates,
+) -> list[bytes]:
     clock = truck.clock_off_s
     if rng.random() < rates.clock_minutes_per_day:
         clock += int(rng.choice([-1, 1]) * rng.integers(120, 240))
@@ -59,10 +71,23 @@ def _payloads(ground: Ground, truck: Truck, r: Readings, seq: NDArray[np.int64],
     plain = ~odd & (weights >= 0)
     words = ("false", "true")
     stable, ignition, pto = (([words[int(b)] for b in flags[kept].tolist()]) for flags in (r.stable, r.ignition, r.pto))
-    rows = list(zip(
-        seq[kept].tolist(), times, lons, lats, r.speed_kmh[kept].tolist(), (r.heading[kept] % 360).tolist(), weights.tolist(), stable, ignition, pto,
-        r.hdop[kept].tolist(), battery.tolist(), strict=True,
-    ))
+    rows = list(
+        zip(
+            seq[kept].tolist(),
+            times,
+            lons,
+            lats,
+            r.speed_kmh[kept].tolist(),
+            (r.heading[kept] % 360).tolist(),
+            weights.tolist(),
+            stable,
+            ignition,
+            pto,
+            r.hdop[kept].tolist(),
+            battery.tolist(),
+            strict=True,
+        )
+    )
     form = '{"seq":%d,"t":"%sZ","lon":%.6f,"lat":%.6f,"spd":%.1f,"hdg":%.0f,"w":%d,"ws":%s,"ign":%s,"pto":%s,"hdop":%.1f,"bat":%.1f}'
     payloads = [(form % row).encode() for row in rows]
     for k in np.flatnonzero(~plain).tolist():
@@ -100,7 +125,16 @@ def _broken(payload: bytes, how: int) -> bytes:
     return payload.replace(b'"t":"', b'"t":"0000-00-00T', 1)
 
 
-def _send(ground: Ground, truck: Truck, r: Readings, kept: NDArray[np.int64], payloads: list[bytes], day_start: Instant, rng: Rng, rates: Rates) -> list[Message]:
+def _send(
+    ground: Ground,
+    truck: Truck,
+    r: Readings,
+    kept: NDArray[np.int64],
+    payloads: list[bytes],
+    day_start: Instant,
+    rng: Rng,
+    rates: Rates,
+) -> list[Message]:
     n = len(kept)
     t = r.t[kept].astype(np.float64)
     x, y = r.true_x[kept], r.true_y[kept]

@@ -1,6 +1,7 @@
 """What one truck physically does in one day, as knots in time: the truth that its devices measure.
 
-Built forward by `Timeline`: drive, stand, load, discharge, spread. Times are seconds from the day's beginning (local midnight). Mass is exact: the load
+Built forward by `Timeline`: drive, stand, load, discharge, spread. Times are seconds from the day's beginning (local
+midnight). Mass is exact: the load
 changes only by transfers, and each transfer is kept.
 """
 
@@ -133,7 +134,8 @@ class Timeline:
         lose_kg: float = 0.0,
         queue: tuple[tuple[float, float], ...] = (),
     ) -> None:
-        """Drive to a place of a spot (its gate by default). `jam_kmh`: slow traffic where the way comes nearest to water. `lose_kg`: what runs
+        """Drive to a place of a spot (its gate by default). `jam_kmh`: slow traffic where the way comes nearest to
+        water. `lose_kg`: what runs
         out on the road, evenly while the truck does more than 15 km/h. `queue`: (metres before the end, seconds) of waiting in line."""
         target = place or spot.gate
         before = np.array([self.place]) if self.place != self.spot.gate else np.empty((0, 2))

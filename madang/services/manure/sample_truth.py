@@ -2,7 +2,8 @@
 
 This is the reference that findings are judged by. It knows the exact masses, places and times; it knows nothing of detectors.
 
-Too close to call (`Ignore`, counted neither way): transfers of 200–400 kg (the limit is 300), distances of 20–45 m to a registered place (30), transfers 8–14 min
+Too close to call (`Ignore`, counted neither way): transfers of 200–400 kg (the limit is 300), distances of 20–45 m to
+a registered place (30), transfers 8–14 min
 outside an open manifest (10), balances within 20 % of their limit; and losses on the road, which are no discharge "in one go".
 """
 
@@ -59,7 +60,9 @@ class Verdict(Struct, frozen=True):
     ignores: tuple[Ignore, ...]
 
 
-def judge_day(ground: Ground, truck: Truck, transfers: Sequence[Transfer], papers: Sequence[Paper], day_start: Instant) -> Verdict:
+def judge_day(
+    ground: Ground, truck: Truck, transfers: Sequence[Transfer], papers: Sequence[Paper], day_start: Instant
+) -> Verdict:
     """Apply the rules' meanings to a truck's day."""
     events: list[TruthEvent] = []
     ignores: list[Ignore] = []
@@ -69,7 +72,11 @@ def judge_day(ground: Ground, truck: Truck, transfers: Sequence[Transfer], paper
 
     def add(rule: str, paper: Paper | None, t: Transfer, note: str) -> None:
         place = ground.plane.to_lon_lat(t.x, t.y)
-        events.append(TruthEvent(rule, truck.id, paper.ref if paper else None, at(t.started), at(t.ended), place, t.amount_kg, note))
+        events.append(
+            TruthEvent(
+                rule, truck.id, paper.ref if paper else None, at(t.started), at(t.ended), place, t.amount_kg, note
+            )
+        )
 
     def skip(rules: tuple[str, ...], t: Transfer, reason: str) -> None:
         ignores.append(Ignore(rules, truck.id, None, at(t.started), at(t.ended), reason))
@@ -123,7 +130,13 @@ def _gap(spot: Spot, t: Transfer) -> float:
 
 
 def _balance(
-    paper: Paper, truck: Truck, transfers: Sequence[Transfer], day_start: Instant, ground: Ground, events: list[TruthEvent], ignores: list[Ignore]
+    paper: Paper,
+    truck: Truck,
+    transfers: Sequence[Transfer],
+    day_start: Instant,
+    ground: Ground,
+    events: list[TruthEvent],
+    ignores: list[Ignore],
 ) -> None:
     """D8: loaded - unloaded at the manifest's places - residue, between precheck (with its grace) and the finish tap."""
     loaded = elsewhere = 0.0
@@ -148,4 +161,15 @@ def _balance(
         ignores.append(Ignore((D8,), truck.id, paper.ref, end, end, "balance near the limit"))
     elif elsewhere > limit and last is not None:
         place = ground.plane.to_lon_lat(last.x, last.y)
-        events.append(TruthEvent(D8, truck.id, paper.ref, end, end, place, elsewhere, f"{elsewhere:.0f} of {loaded:.0f} kg went elsewhere"))
+        events.append(
+            TruthEvent(
+                D8,
+                truck.id,
+                paper.ref,
+                end,
+                end,
+                place,
+                elsewhere,
+                f"{elsewhere:.0f} of {loaded:.0f} kg went elsewhere",
+            )
+        )

@@ -33,7 +33,7 @@ TRUCK_SOURCE = Source(
             AttributeMapping(name="weightStable", path="ws", type="boolean"),
             AttributeMapping(name="ignition", path="ign", type="boolean"),
             AttributeMapping(name="ptoEngaged", path="pto", type="boolean"),
-            AttributeMapping(name="hdop", path="hdop", minimum=0, maximum=100),
+            AttributeMapping(name="hdop", path="hdop", unit="C62", minimum=0, maximum=100),
             AttributeMapping(name="batteryVoltage", path="bat", unit="VLT", minimum=0, maximum=60),
         ),
     ),
