@@ -28,13 +28,13 @@ class Application(Starlette):
     def __init__(self, state: ApiState) -> None:
         super().__init__(lifespan=_lifespan)
         self.api = state
-        self._dispatch = Dispatcher(state, ROUTES, CONSOLE)
+        self.api_dispatch = Dispatcher(state, ROUTES, CONSOLE)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             if not self.api.feed.is_running:
                 await self.api.feed.start()
-            await self._dispatch(scope, receive, send)  # type: ignore[arg-type]
+            await self.api_dispatch(scope, receive, send)  # type: ignore[arg-type]
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1003, "reason": "Madang has no WebSockets; use /api/stream"})

@@ -41,7 +41,18 @@ class ApiSettings(Struct, frozen=True):
 class ApiState:
     """See the module's docstring."""
 
-    __slots__ = ("entities", "executor", "feed", "figures", "hub", "layers", "settings", "stopping", "summaries")
+    __slots__ = (
+        "entities",
+        "executor",
+        "feed",
+        "figures",
+        "hub",
+        "layers",
+        "moves",
+        "settings",
+        "stopping",
+        "summaries",
+    )
 
     def __init__(self, hub: Hub, feed: Feed, settings: ApiSettings, executor: Executor) -> None:
         self.hub = hub
@@ -54,5 +65,7 @@ class ApiState:
         """Layers as all city staff see them, by (id, version)."""
         self.summaries: OrderedDict[tuple[str, int, str], bytes] = OrderedDict()
         """Rows of the queue as streams send them, by (incident, version, language)."""
+        self.moves: tuple[object, bytes] = (None, b"")
+        """The last batch of moves and its JSON, made once for all streams that see all of it."""
         self.stopping = asyncio.Event()
         """Set when the server stops: open streams end."""

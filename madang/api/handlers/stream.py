@@ -152,8 +152,16 @@ class _Stream:
         if "moves" in self.topics and batch.moves:
             moves = await self._visible(batch.moves)
             if moves:
-                events.append(("moves", _moves_data(batch.seq, moves)))
+                events.append(("moves", self._moves(batch, moves)))
         return events
+
+    def _moves(self, batch: Batch, moves: tuple[Position, ...]) -> bytes:
+        if moves is not batch.moves:
+            return _moves_data(batch.seq, moves)
+        state = self.call.state
+        if state.moves[0] is not batch:
+            state.moves = (batch, _moves_data(batch.seq, moves))
+        return state.moves[1]
 
     async def _visible(self, moves: tuple[Position, ...]) -> tuple[Position, ...]:
         """Moves of things that the caller may see."""
