@@ -1,6 +1,7 @@
 """The sample city: a town, its sectors' samples, one stream of events in the order of sending, and the truth.
 
-Everything is a pure function of (seed, start): the same arguments give the same bytes. Days are local days of Asia/Seoul (UTC+9, no summer time).
+Everything is a pure function of (seed, start): the same arguments give the same bytes. Days are local days of
+Asia/Seoul (UTC+9, no summer time).
 """
 
 import heapq
@@ -34,7 +35,8 @@ class Telemetry(Struct, frozen=True):
 
 
 class ManifestAction(Struct, frozen=True):
-    """Somebody acts on a manifest. `manifest_ref` is the sample's own key: `create` makes the record, whoever sends it keeps ref → record id."""
+    """Somebody acts on a manifest. `manifest_ref` is the sample's own key: `create` makes the record, whoever sends it
+    keeps ref → record id."""
 
     at: Instant
     manifest_ref: str
@@ -55,9 +57,6 @@ class Complaint(Struct, frozen=True):
 SampleEvent = Telemetry | ManifestAction | Complaint
 
 
-SampleEvent = Telemetry | ManifestAction | Complaint
-
-
 class Truth(Struct, frozen=True):
     """What is true, for the days that were generated."""
 
@@ -70,13 +69,22 @@ class Truth(Struct, frozen=True):
 class SampleCity:
     """See the module's docstring.
 
-    `start_at`: the first event is not before the local midnight that begins this instant's day. `enriched`: cheats often enough for at least 200 true events in
-    five days. `rates` overrides both. `trucks`: at most 500. `town`: an already built one of the same seed (saves two seconds). `forced`: (truck number, day)
+    `start_at`: the first event is not before the local midnight that begins this instant's day. `enriched`: cheats
+    often enough for at least 200 true events in
+    five days. `rates` overrides both. `trucks`: at most 500. `town`: an already built one of the same seed (saves two seconds).
+    `forced`: (truck number, day)
     → a kind of cheat that this driver commits at dusk.
     """
 
     def __init__(
-        self, seed: int, start_at: Instant, enriched: bool = False, trucks: int = 40, town: Town | None = None, *, rates: Rates | None = None,
+        self,
+        seed: int,
+        start_at: Instant,
+        enriched: bool = False,
+        trucks: int = 40,
+        town: Town | None = None,
+        *,
+        rates: Rates | None = None,
         forced: dict[tuple[int, int], str] | None = None,
     ) -> None:
         if not 1 <= trucks <= TRUCKS_MAX:
@@ -89,6 +97,7 @@ class SampleCity:
         self.first_midnight: Instant = (start_at + UTC_OFFSET) // DAY * DAY - UTC_OFFSET
         self.trucks = sample.build_fleet(self.ground, self._rng("fleet"), self.rates, trucks)
         self._forced = forced or {}
+        self._last_day: tuple[int, list[TruckDay]] | None = None
         self._truth: dict[int, tuple[list[TruthEvent], list[Ignore], int]] = {}
 
     def _rng(self, name: str, *numbers: int) -> np.random.Generator:
@@ -100,14 +109,23 @@ class SampleCity:
 
     def build_day(self, day: int) -> list[TruckDay]:
         """All trucks' day number `day` (0 is the first), those that worked. Keeps its truth."""
+        if self._last_day is not None and self._last_day[0] == day:
+            return self._last_day[1]
         midnight = self.first_midnight + day * DAY
         weekday = to_datetime(midnight + UTC_OFFSET).weekday()
         built = (
-            sample.build_truck_day(self.ground, truck, self._rng, day, midnight, weekday, self.rates, self._forced.get((truck.number, day)))
+            sample.build_truck_day(
+                self.ground, truck, self._rng, day, midnight, weekday, self.rates, self._forced.get((truck.number, day))
+            )
             for truck in self.trucks
         )
         days = [one for one in built if one is not None]
-        self._truth[day] = ([e for d in days for e in d.verdict.events], [i for d in days for i in d.verdict.ignores], len(days))
+        self._truth[day] = (
+            [e for d in days for e in d.verdict.events],
+            [i for d in days for i in d.verdict.ignores],
+            len(days),
+        )
+        self._last_day = (day, days)
         return days
 
     def day_events(self, day: int) -> list[SampleEvent]:
@@ -120,12 +138,16 @@ class SampleCity:
             events += [_action(step) for step in one.steps]
         discharges = [t for d in days for t in d.transfers]
         midnight = self.first_midnight + day * DAY
-        events += [Complaint(at, reading) for at, reading in sample.build_complaints(self.ground, self._rng, day, midnight, discharges)]
+        events += [
+            Complaint(at, reading)
+            for at, reading in sample.build_complaints(self.ground, self._rng, day, midnight, discharges)
+        ]
         events.sort(key=_at)
         return events
 
     def events(self, from_at: Instant, to_at: Instant) -> Iterator[SampleEvent]:
-        """Events with from_at <= at < to_at in the order of sending. Builds every day from the first on, one at a time (about 150,000 events each with 40
+        """Events with from_at <= at < to_at in the order of sending. Builds every day from the first on, one at a time
+        (about 150,000 events each with 40
         trucks)."""
         waiting: list[tuple[Instant, int, SampleEvent]] = []
         number = 0
@@ -156,7 +178,11 @@ class SampleCity:
 
     def truth(self) -> tuple[TruthEvent, ...]:
         """What breaks a rule in the days built so far, by time."""
-        return tuple(sorted((e for part in self._truth.values() for e in part[0]), key=lambda e: (e.started_at, e.subject, e.rule)))
+        return tuple(
+            sorted(
+                (e for part in self._truth.values() for e in part[0]), key=lambda e: (e.started_at, e.subject, e.rule)
+            )
+        )
 
     def ignore(self) -> tuple[Ignore, ...]:
         """What is too close to call in the days built so far."""
@@ -168,7 +194,9 @@ class SampleCity:
 
 
 def _action(step: ManifestStep) -> ManifestAction:
-    return ManifestAction(step.at, step.manifest_ref, step.action, step.arguments, step.actor_party, step.actor_role, step.on_behalf_of)
+    return ManifestAction(
+        step.at, step.manifest_ref, step.action, step.arguments, step.actor_party, step.actor_role, step.on_behalf_of
+    )
 
 
 def _at(event: SampleEvent) -> Instant:

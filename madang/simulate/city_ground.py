@@ -17,7 +17,8 @@ RADIO_HOLES, SKY_SHADOWS = 7, 6
 
 
 def ground_of(town: Town) -> Ground:
-    """The ground of a town. Holes in the mobile network lie in valleys far from the city and from every depot; bad reception under trees and between tall
+    """The ground of a town. Holes in the mobile network lie in valleys far from the city and from every depot; bad
+    reception under trees and between tall
     houses."""
     rng = np.random.default_rng([town.seed, 7_002])
     xs = np.arange(-HALF_WIDTH_M - 600, HALF_WIDTH_M + 601, RASTER_STEP_M)
@@ -33,22 +34,39 @@ def ground_of(town: Town) -> Ground:
         return way.points, way.classes
 
     return Ground(
-        farms=[_spot(s) for s in town.farms], parcels=[_spot(s) for s in town.parcels], plants=[_spot(s) for s in town.plants],
-        depots=[_spot(s) for s in town.depots], fields=[_spot(s) for s in town.fields],
-        banks=[_spot(s) for s in town.banks if _is_away(town, s)], lay_bys=_lay_bys(town, rng), water=shapely.union_all([w.area for w in town.waters]),
-        route=route, heights=heights, height_origin=(float(xs[0]), float(ys[0])), height_step=RASTER_STEP_M, radio_holes=_radio_holes(town, rng),
-        sky_shadows=_sky_shadows(town, rng), plane=town.plane,
+        farms=[_spot(s) for s in town.farms],
+        parcels=[_spot(s) for s in town.parcels],
+        plants=[_spot(s) for s in town.plants],
+        depots=[_spot(s) for s in town.depots],
+        fields=[_spot(s) for s in town.fields],
+        banks=[_spot(s) for s in town.banks if _is_away(town, s)],
+        lay_bys=_lay_bys(town, rng),
+        water=shapely.union_all([w.area for w in town.waters]),
+        route=route,
+        heights=heights,
+        height_origin=(float(xs[0]), float(ys[0])),
+        height_step=RASTER_STEP_M,
+        radio_holes=_radio_holes(town, rng),
+        sky_shadows=_sky_shadows(town, rng),
+        plane=town.plane,
     )
 
 
 def _spot(site: Site) -> Spot:
     known = site.kind not in ("field", "bank")
-    return Spot(f"urn:ngsi-ld:{site.kind}:{site.code}" if known else site.code, site.kind, site.name[0], site.area, site.gate, site.facts)
+    return Spot(
+        f"urn:ngsi-ld:{site.kind}:{site.code}" if known else site.code,
+        site.kind,
+        site.name[0],
+        site.area,
+        site.gate,
+        site.facts,
+    )
 
 
 def _is_away(town: Town, bank: Site) -> bool:
     """A bank counts only when no registered place is near: nobody shall argue over metres."""
-    return min(p.area.distance(Point(bank.gate)) for p in (*town.parcels, *town.plants)) > 70
+    return all(p.area.distance(Point(bank.gate)) > 70 for p in (*town.parcels, *town.plants))
 
 
 def _lay_bys(town: Town, rng: np.random.Generator) -> list[Spot]:
@@ -73,7 +91,10 @@ def _radio_holes(town: Town, rng: np.random.Generator) -> list[Disc]:
     for _ in range(2_000):
         x, y = float(rng.uniform(-10_500, 10_500)), float(rng.uniform(-8_000, 8_000))
         radius = float(rng.uniform(350, 800))
-        clear = all(np.hypot(x - p[0], y - p[1]) > 1_500 + radius for p in towns) and np.hypot(x - centre[0], y - centre[1]) > 4_200
+        clear = (
+            all(np.hypot(x - p[0], y - p[1]) > 1_500 + radius for p in towns)
+            and np.hypot(x - centre[0], y - centre[1]) > 4_200
+        )
         if clear and all(np.hypot(x - h.x, y - h.y) > 3_000 for h in holes):
             holes.append(Disc(x, y, radius))
         if len(holes) == RADIO_HOLES:
@@ -84,7 +105,10 @@ def _radio_holes(town: Town, rng: np.random.Generator) -> list[Disc]:
 def _sky_shadows(town: Town, rng: np.random.Generator) -> list[Disc]:
     """Two between tall houses, the rest on country roads under trees."""
     city = town.settlements[0].centre
-    discs = [Disc(city[0] + float(rng.normal(0, 500)), city[1] + float(rng.normal(0, 400)), float(rng.uniform(120, 260))) for _ in range(2)]
+    discs = [
+        Disc(city[0] + float(rng.normal(0, 500)), city[1] + float(rng.normal(0, 400)), float(rng.uniform(120, 260)))
+        for _ in range(2)
+    ]
     for k in rng.choice(len(town.graph.nodes), SKY_SHADOWS - 2, replace=False):
         x, y = (float(v) for v in town.graph.nodes[k])
         discs.append(Disc(x, y, float(rng.uniform(60, 180))))

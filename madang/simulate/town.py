@@ -5,7 +5,7 @@ fictional: its origin lies in a plain of south-western Korea, but no river, road
 """
 
 from dataclasses import dataclass
-from math import cos, pi, sin
+from math import pi
 
 import numpy as np
 import shapely
@@ -18,7 +18,7 @@ from madang.simulate import town_land, town_names, town_net
 from madang.simulate.town_land import LandBook, Settlement, Site
 from madang.simulate.town_names import Name
 from madang.simulate.town_roads import LOCAL, MAIN, STREET, Drawing, RoadGraph, RoadLine, build_graph
-from madang.simulate.town_shapes import XY, blob
+from madang.simulate.town_shapes import XY
 from madang.simulate.town_water import HALF_HEIGHT_M, HALF_WIDTH_M, Relief, Water, build_waters
 
 ORIGIN: LonLat = (127.1, 36.0)
@@ -90,16 +90,37 @@ def build_town(seed: int) -> Town:
     for one in settlements[1 : 1 + len(seats)]:
         town_net.draw_streets(drawing, one.area, 230.0, float(rng.uniform(0, pi / 2)), rng, water, "길")
     book = LandBook(drawing, waters, settlements)
-    plants = town_land.build_yards(book, rng, "ManureTreatmentPlant", list(town_names.PLANTS), (MAIN,), (190, 130), (35, 80), 450, 5_500, "T")
-    depots = town_land.build_yards(book, rng, "VehicleDepot", list(town_names.DEPOTS), (MAIN,), (110, 80), (18, 40), 140, 4_500, "D")
-    farms = town_land.build_yards(book, rng, "AgriFarm", [("", "")] * FARMS, (LOCAL,), (85, 62), (45, 170), 230, 420, "F")
+    plants = town_land.build_yards(
+        book, rng, "ManureTreatmentPlant", list(town_names.PLANTS), (MAIN,), (190, 130), (35, 80), 450, 5_500, "T"
+    )
+    depots = town_land.build_yards(
+        book, rng, "VehicleDepot", list(town_names.DEPOTS), (MAIN,), (110, 80), (18, 40), 140, 4_500, "D"
+    )
+    farms = town_land.build_yards(
+        book, rng, "AgriFarm", [("", "")] * FARMS, (LOCAL,), (85, 62), (45, 170), 230, 420, "F"
+    )
     farms = [_farm_facts(site, number, rng) for number, site in enumerate(farms)]
-    plants = [_with(site, {"capacity": capacity}) for site, capacity in zip(plants, (320_000, 180_000, 150_000), strict=True)]
+    plants = [
+        _with(site, {"capacity": capacity}) for site, capacity in zip(plants, (320_000, 180_000, 150_000), strict=True)
+    ]
     banks = town_land.build_bank_ways(book, rng, BANK_WAYS)
     parcels, fields = town_land.build_fields(book, rng, PARCELS, SPARE_FIELDS)
     return Town(
-        seed, Plane(ORIGIN), waters, settlements, tuple(drawing.lines), build_graph(drawing.lines, centre), relief, tuple(farms), tuple(parcels),
-        tuple(plants), tuple(depots), tuple(fields), tuple(banks), _zones(waters, settlements), _boundary(rng),
+        seed,
+        Plane(ORIGIN),
+        waters,
+        settlements,
+        tuple(drawing.lines),
+        build_graph(drawing.lines, centre),
+        relief,
+        tuple(farms),
+        tuple(parcels),
+        tuple(plants),
+        tuple(depots),
+        tuple(fields),
+        tuple(banks),
+        _zones(waters, settlements),
+        _boundary(rng),
     )
 
 
@@ -112,20 +133,45 @@ def _farm_facts(site: Site, number: int, rng: np.random.Generator) -> Site:
     for commercial farms, rounded; ours). The class follows the barn area: 1,000 m² (pigs, about 0.8 m² each), 900 m² (cattle, about
     7 m² each; domain page, size classes)."""
     species = str(rng.choice(["pig", "cattle", "dairy"], p=(0.62, 0.26, 0.12)))
-    heads = max(40, round(float(np.exp(rng.normal(np.log({"pig": 1_700, "cattle": 110, "dairy": 90}[species]), 0.55))) / 10) * 10)
+    heads = max(
+        40,
+        round(float(np.exp(rng.normal(np.log({"pig": 1_700, "cattle": 110, "dairy": 90}[species]), 0.55))) / 10) * 10,
+    )
     permit = heads * 0.8 >= 1_000 if species == "pig" else heads * 7 >= 900
-    return _with(site, {"species": species, "animalCount": heads, "permitClass": "permit" if permit else "notification"}, town_names.farm_name(number, species))
+    return _with(
+        site,
+        {"species": species, "animalCount": heads, "permitClass": "permit" if permit else "notification"},
+        town_names.farm_name(number, species),
+    )
 
 
 def _zones(waters: tuple[Water, ...], settlements: tuple[Settlement, ...]) -> tuple[Zone, ...]:
     zones: list[Zone] = []
     for one in waters:
         kind = "waterSource" if one.kind == "reservoir" else "river"
-        words = (" 상수원보호구역", " water-source protection") if kind == "waterSource" else (" 수변구역", " riparian zone")
-        zones.append(Zone(f"Z{len(zones) + 1:03d}", (one.name[0] + words[0], one.name[1] + words[1]), kind, _outer(one.area.buffer(one.zone_m).simplify(3))))
+        words = (
+            (" 상수원보호구역", " water-source protection")
+            if kind == "waterSource"
+            else (" 수변구역", " riparian zone")
+        )
+        zones.append(
+            Zone(
+                f"Z{len(zones) + 1:03d}",
+                (one.name[0] + words[0], one.name[1] + words[1]),
+                kind,
+                _outer(one.area.buffer(one.zone_m).simplify(3)),
+            )
+        )
     for place in settlements:
         area = _outer(place.area.buffer(100).simplify(4))
-        zones.append(Zone(f"Z{len(zones) + 1:03d}", (f"{place.name[0]} 주거지 이격구역", f"{place.name[1]} dwelling buffer"), "dwelling", area))
+        zones.append(
+            Zone(
+                f"Z{len(zones) + 1:03d}",
+                (f"{place.name[0]} 주거지 이격구역", f"{place.name[1]} dwelling buffer"),
+                "dwelling",
+                area,
+            )
+        )
     return tuple(zones)
 
 
@@ -137,12 +183,17 @@ def _outer(area: BaseGeometry) -> Polygon:
 def _boundary(rng: np.random.Generator) -> Polygon:
     """The city limits: a wavy line just inside the map's edge."""
     turn = np.linspace(0, 2 * pi, 360, endpoint=False)
-    wave = sum(float(rng.uniform(0.003, 0.02)) / k**0.5 * np.cos(k * turn + rng.uniform(0, 6)) for k in (3, 5, 7, 11, 17, 23, 31))
+    wave = sum(
+        float(rng.uniform(0.003, 0.02)) / k**0.5 * np.cos(k * turn + rng.uniform(0, 6))
+        for k in (3, 5, 7, 11, 17, 23, 31)
+    )
     rough = 0.982 + wave
     # A superellipse fills the box better than an ellipse.
     x = HALF_WIDTH_M * np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** 0.42 * rough
     y = HALF_HEIGHT_M * np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** 0.42 * rough
-    return Polygon(np.column_stack([np.clip(x, -HALF_WIDTH_M, HALF_WIDTH_M), np.clip(y, -HALF_HEIGHT_M, HALF_HEIGHT_M)])).buffer(0)
+    return Polygon(
+        np.column_stack([np.clip(x, -HALF_WIDTH_M, HALF_WIDTH_M), np.clip(y, -HALF_HEIGHT_M, HALF_HEIGHT_M)])
+    ).buffer(0)
 
 
 def reference(town: Town) -> list[tuple[str, str, Attributes]]:
@@ -150,7 +201,11 @@ def reference(town: Town) -> list[tuple[str, str, Attributes]]:
     rows: list[tuple[str, str, Attributes]] = []
 
     def add(kind: str, code: str, name: Name, shape: BaseGeometry, **facts: object) -> None:
-        attributes: Attributes = {"name": prop(name[0]), "alternateName": prop(name[1]), "location": geo(_geojson(town, shape))}
+        attributes: Attributes = {
+            "name": prop(name[0]),
+            "alternateName": prop(name[1]),
+            "location": geo(_geojson(town, shape)),
+        }
         units = {"area": "MTK", "allowedAmount": "KGM", "capacity": "KGM"}
         attributes |= {key: prop(value, units.get(key)) for key, value in facts.items()}
         rows.append((f"urn:ngsi-ld:{kind}:{code}", kind, attributes))

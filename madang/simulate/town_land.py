@@ -47,7 +47,9 @@ def place_villages(
     rng: np.random.Generator, centre: XY, seats: list[XY], waters: tuple[Water, ...], relief: Relief, count: int
 ) -> list[tuple[XY, Name]]:
     """Village centres: apart from each other, off the water and the hills, loosely spread."""
-    water = shapely.union_all([w.area.buffer(340 if w.kind == "reservoir" else 150 if w.kind == "river" else 70) for w in waters])
+    water = shapely.union_all(
+        [w.area.buffer(340 if w.kind == "reservoir" else 150 if w.kind == "river" else 70) for w in waters]
+    )
     names = list(town_names.VILLAGES)
     rng.shuffle(names)
     found: list[tuple[XY, Name]] = []
@@ -58,7 +60,10 @@ def place_villages(
         if attempt % 1_000 == 999:
             gap *= 0.9
         p = (float(rng.uniform(-10_300, 10_300)), float(rng.uniform(-7_700, 7_700)))
-        if hypot(p[0] - centre[0], p[1] - centre[1]) < 3_300 or min(hypot(p[0] - s[0], p[1] - s[1]) for s in seats) < 1_250:
+        if (
+            hypot(p[0] - centre[0], p[1] - centre[1]) < 3_300
+            or min(hypot(p[0] - s[0], p[1] - s[1]) for s in seats) < 1_250
+        ):
             continue
         if any(hypot(p[0] - q[0], p[1] - q[1]) < gap for q, _ in found):
             continue
@@ -76,11 +81,17 @@ def build_settlements(
     city = blob(centre, 2_050, rng, 0.2, 1.12, 0.15)
     parts = [Settlement(town_names.CITY, "city", centre, _dry_part(city, dry, centre))]
     for seat, name in zip(seats, town_names.TOWNS, strict=True):
-        area = blob(seat, float(rng.uniform(380, 520)), rng, 0.28, float(rng.uniform(1.0, 1.25)), float(rng.uniform(0, 3)))
+        area = blob(
+            seat, float(rng.uniform(380, 520)), rng, 0.28, float(rng.uniform(1.0, 1.25)), float(rng.uniform(0, 3))
+        )
         parts.append(Settlement(name, "town", seat, _dry_part(area, dry, seat)))
     for place, name in villages:
-        area = blob(place, float(rng.uniform(85, 165)), rng, 0.4, float(rng.uniform(1.0, 1.4)), float(rng.uniform(0, 3)))
-        parts.append(Settlement((f"{name[0]}마을", f"{name[1]} Village"), "village", place, _dry_part(area, dry, place)))
+        area = blob(
+            place, float(rng.uniform(85, 165)), rng, 0.4, float(rng.uniform(1.0, 1.4)), float(rng.uniform(0, 3))
+        )
+        parts.append(
+            Settlement((f"{name[0]}마을", f"{name[1]} Village"), "village", place, _dry_part(area, dry, place))
+        )
     return tuple(parts)
 
 
@@ -111,7 +122,15 @@ class LandBook:
         self._roads = [LineString(line.points) for line in self.drawing.lines]
         self._road_tree = STRtree(self._roads)
 
-    def is_free(self, area: Polygon, *, to_water: bool = True, to_houses: float = 112.0, to_roads: float = 6.0, to_sites: float = 4.0) -> bool:
+    def is_free(
+        self,
+        area: Polygon,
+        *,
+        to_water: bool = True,
+        to_houses: float = 112.0,
+        to_roads: float = 6.0,
+        to_sites: float = 4.0,
+    ) -> bool:
         """True when the area keeps these distances (metres) from the water's zones, houses, roads and other sites."""
         x0, y0, x1, y1 = area.bounds
         if max(abs(x0), abs(x1)) > 11_000 or max(abs(y0), abs(y1)) > 8_100:
@@ -122,7 +141,8 @@ class LandBook:
             return False
         x0, y0, x1, y1 = x0 - to_sites, y0 - to_sites, x1 + to_sites, y1 + to_sites
         return all(
-            b[0] > x1 or b[2] < x0 or b[1] > y1 or b[3] < y0 or self.taken[k].distance(area) >= to_sites for k, b in enumerate(self._boxes)
+            b[0] > x1 or b[2] < x0 or b[1] > y1 or b[3] < y0 or self.taken[k].distance(area) >= to_sites
+            for k, b in enumerate(self._boxes)
         )
 
     def take(self, area: Polygon) -> None:
@@ -143,13 +163,26 @@ class LandBook:
 
 
 def build_yards(
-    book: LandBook, rng: np.random.Generator, kind: str, names: list[Name], classes: tuple[int, ...], size: tuple[float, float], setback: tuple[float, float],
-    houses_m: float, apart_m: float, code: str, length_min: float = 700.0,
+    book: LandBook,
+    rng: np.random.Generator,
+    kind: str,
+    names: list[Name],
+    classes: tuple[int, ...],
+    size: tuple[float, float],
+    setback: tuple[float, float],
+    houses_m: float,
+    apart_m: float,
+    code: str,
+    length_min: float = 700.0,
 ) -> list[Site]:
     """Yards along roads, each with a lane to its gate. They keep `apart_m` from other yards of the kind. Fewer come back only when
     the land is full."""
     sites: list[Site] = []
-    lines = [one for one in book.drawing.lines if one.road_class in classes and float(np.hypot(*np.diff(one.points, axis=0).T).sum()) > length_min]
+    lines = [
+        one
+        for one in book.drawing.lines
+        if one.road_class in classes and float(np.hypot(*np.diff(one.points, axis=0).T).sum()) > length_min
+    ]
     lengths = np.array([float(np.hypot(*np.diff(one.points, axis=0).T).sum()) for one in lines])
     for attempt in range(8_000):
         if len(sites) == len(names):
@@ -169,7 +202,9 @@ def build_yards(
         if kind == "AgriFarm" and rng.random() < 0.55:  # an L-shaped yard
             area = Polygon(area.union(rectangle(corner, (ux, uy), width * 0.45, depth * 1.7)).exterior)
         spread = apart_m * (0.9 ** (attempt // 1_500))
-        if any(hypot(gate[0] - q.gate[0], gate[1] - q.gate[1]) < spread for q in sites) or not book.is_free(area, to_houses=houses_m, to_sites=30.0):
+        if any(hypot(gate[0] - q.gate[0], gate[1] - q.gate[1]) < spread for q in sites) or not book.is_free(
+            area, to_houses=houses_m, to_sites=30.0
+        ):
             continue
         if LineString([foot, gate]).intersects(book.built) or abs(foot[0]) > 11_000 or abs(foot[1]) > 8_000:
             continue
@@ -216,7 +251,9 @@ PIG_KG_PER_SEASON = 420
 """Half a year's slurry of one pig: 5.1 kg/day is the Korean norm with washing water halved; ours, rounded."""
 
 
-def build_fields(book: LandBook, rng: np.random.Generator, registered: int, spare: int) -> tuple[list[Site], list[Site]]:
+def build_fields(
+    book: LandBook, rng: np.random.Generator, registered: int, spare: int
+) -> tuple[list[Site], list[Site]]:
     """Blocks of fields along country roads: the registered parcels, and other fields that nobody registered (at least 90 m from
     every registered one, so that which is which is not a matter of GPS noise)."""
     blocks: list[list[tuple[Polygon, list[XY], XY, int]]] = []
@@ -251,7 +288,11 @@ def build_fields(book: LandBook, rng: np.random.Generator, registered: int, spar
             name = town_names.parcel_name(village, lots[village[0]], sub)
             target = parcels if wanted else fields
             code = f"P{len(parcels) + 1:03d}" if wanted else f"X{len(fields) + 1:03d}"
-            facts = {"category": category, "area": round(area.area), "allowedAmount": round(area.area / PIG_AREA_M2[category] * PIG_KG_PER_SEASON, -2)}
+            facts = {
+                "category": category,
+                "area": round(area.area),
+                "allowedAmount": round(area.area / PIG_AREA_M2[category] * PIG_KG_PER_SEASON, -2),
+            }
             book.drawing.attach(book.drawing.lines[n], foot, path, name)
             target.append(Site(code, "AgriParcel" if wanted else "field", name, area, path[-1], facts))
             if wanted:
@@ -259,7 +300,9 @@ def build_fields(book: LandBook, rng: np.random.Generator, registered: int, spar
     return parcels, fields
 
 
-def _field_block(book: LandBook, rng: np.random.Generator, road: LineString, s: float, side: int, line: int) -> list[tuple[Polygon, list[XY], XY, int]]:
+def _field_block(
+    book: LandBook, rng: np.random.Generator, road: LineString, s: float, side: int, line: int
+) -> list[tuple[Polygon, list[XY], XY, int]]:
     """Up to 4 × 2 fields beside a straight piece of road: (area, path from the road to the gate, foot on the road, line number)."""
     columns, rows = int(rng.integers(2, 5)), 1 if rng.random() < 0.35 else 2
     width, depth = float(rng.uniform(75, 140)), float(rng.uniform(85, 150))
@@ -273,14 +316,21 @@ def _field_block(book: LandBook, rng: np.random.Generator, road: LineString, s: 
     ux, uy = ux / size, uy / size
     nx, ny = -uy * side, ux * side
     # The block stands clear of the road's own bend.
-    bow = max(((at(road, s + t)[0] - start[0]) * nx + (at(road, s + t)[1] - start[1]) * ny) for t in np.linspace(0, length, 9))
+    bow = max(
+        ((at(road, s + t)[0] - start[0]) * nx + (at(road, s + t)[1] - start[1]) * ny) for t in np.linspace(0, length, 9)
+    )
     setback = 9.0 + max(0.0, bow)
     block: list[tuple[Polygon, list[XY], XY, int]] = []
     for row in range(rows):
         for column in range(columns):
             left, front = column * (width + 5), setback + row * (depth + 5)
             slant = float(rng.normal(0, 2.5))
-            corners = [(left, front), (left + width, front), (left + width + slant, front + depth), (left + slant, front + depth)]
+            corners = [
+                (left, front),
+                (left + width, front),
+                (left + width + slant, front + depth),
+                (left + slant, front + depth),
+            ]
             area = Polygon([(start[0] + ux * u + nx * v, start[1] + uy * u + ny * v) for u, v in corners])
             if not book.is_free(area):
                 continue
@@ -291,7 +341,10 @@ def _field_block(book: LandBook, rng: np.random.Generator, road: LineString, s: 
             if row == 0:
                 path = [(across[0] + nx * (front + 3), across[1] + ny * (front + 3))]
             else:
-                path = [(across[0] + nx * (front + 8), across[1] + ny * (front + 8)), (start[0] + ux * (left + 4) + nx * (front + 12), start[1] + uy * (left + 4) + ny * (front + 12))]
+                path = [
+                    (across[0] + nx * (front + 8), across[1] + ny * (front + 8)),
+                    (start[0] + ux * (left + 4) + nx * (front + 12), start[1] + uy * (left + 4) + ny * (front + 12)),
+                ]
             book.take(area)
             block.append((area, path, foot, line))
     if len(block) < 2:

@@ -37,7 +37,9 @@ def draw_main_roads(drawing: Drawing, centre: XY, seats: list[XY], lake: Polygon
     """The ring, six radials through the township seats to the map's edge, and the road that links the seats."""
     turn = np.linspace(0, 2 * pi, 28, endpoint=False)
     radius = 2_950 * (1 + 0.05 * np.cos(2 * turn + rng.uniform(0, 6)) + 0.04 * np.cos(3 * turn + rng.uniform(0, 6)))
-    ring = smooth_ring(np.column_stack([centre[0] + radius * np.cos(turn) * 1.1, centre[1] + radius * np.sin(turn) * 0.92]), 2)
+    ring = smooth_ring(
+        np.column_stack([centre[0] + radius * np.cos(turn) * 1.1, centre[1] + radius * np.sin(turn) * 0.92]), 2
+    )
     drawing.add(np.vstack([ring, ring[:1]]), MAIN, town_names.RING_ROAD)
     for k, seat in enumerate(seats):
         name = (f"국도 {17 + 4 * k}호선", f"National Road {17 + 4 * k}")
@@ -55,7 +57,17 @@ def draw_main_roads(drawing: Drawing, centre: XY, seats: list[XY], lake: Polygon
         via = (middle[0] + (middle[0] - centre[0]) / out * push, middle[1] + (middle[1] - centre[1]) / out * push * 0.8)
         via = (max(-10_500.0, min(10_500.0, via[0])), max(-7_600.0, min(7_600.0, via[1])))
         # One curve through a, near via, to b: the corner at via is cut round before the line starts to wander.
-        bow = smooth_line(np.array([a, ((a[0] + via[0] * 2) / 3, (a[1] + via[1] * 2) / 3), ((b[0] + via[0] * 2) / 3, (b[1] + via[1] * 2) / 3), b]), 3)
+        bow = smooth_line(
+            np.array(
+                [
+                    a,
+                    ((a[0] + via[0] * 2) / 3, (a[1] + via[1] * 2) / 3),
+                    ((b[0] + via[0] * 2) / 3, (b[1] + via[1] * 2) / 3),
+                    b,
+                ]
+            ),
+            3,
+        )
         knots = bow[:: max(1, len(bow) // 5)]
         knots = np.vstack([knots, bow[-1:]]) if not np.array_equal(knots[-1], bow[-1]) else knots
         jitter = rng.normal(0, 90, knots.shape)
@@ -65,7 +77,13 @@ def draw_main_roads(drawing: Drawing, centre: XY, seats: list[XY], lake: Polygon
 
 
 def draw_country_roads(
-    drawing: Drawing, villages: list[tuple[XY, Name]], seats: list[XY], centre: XY, waters: tuple[Water, ...], city: Polygon, relief: Relief,
+    drawing: Drawing,
+    villages: list[tuple[XY, Name]],
+    seats: list[XY],
+    centre: XY,
+    waters: tuple[Water, ...],
+    city: Polygon,
+    relief: Relief,
     rng: np.random.Generator,
 ) -> None:
     """Winding roads between villages, seats and points of the main roads: the Gabriel graph (Gabriel, Sokal 1969) of these places,
@@ -109,24 +127,36 @@ def draw_country_roads(
         for _, i, j, gabriel in wanted:
             if gabriel != gabriel_round or (not gabriel and root(i) == root(j)):
                 continue
-            line = _country_road(places[i], places[j], barred, relief, rng, strict=gabriel)
-            if line is None:
+            road = _country_road(places[i], places[j], barred, relief, rng, strict=gabriel)
+            if road is None:
                 continue
             name = labels[i] or labels[j] or ("농로", "Farm Road")
-            drawing.add(line, LOCAL, (f"{name[0]}길", f"{name[1]}-gil"))
+            drawing.add(road, LOCAL, (f"{name[0]}길", f"{name[1]}-gil"))
             joined |= {i, j}
             group[root(i)] = root(j)
 
 
-def _country_road(a: XY, b: XY, barred: BaseGeometry, relief: Relief, rng: np.random.Generator, *, strict: bool) -> Points | None:
+def _country_road(
+    a: XY, b: XY, barred: BaseGeometry, relief: Relief, rng: np.random.Generator, *, strict: bool
+) -> Points | None:
     for sway in (0.085, 0.06, 0.03):
         line = wander(a, b, rng, sway, levels=3)
-        if not LineString(line[2:-2]).intersects(barred) and (not strict or float(relief.heights(line[::4]).max()) < 150):
+        if not LineString(line[2:-2]).intersects(barred) and (
+            not strict or float(relief.heights(line[::4]).max()) < 150
+        ):
             return line
     return None
 
 
-def draw_streets(drawing: Drawing, area: Polygon, spacing: float, angle: float, rng: np.random.Generator, water: BaseGeometry, kind: str) -> None:
+def draw_streets(
+    drawing: Drawing,
+    area: Polygon,
+    spacing: float,
+    angle: float,
+    rng: np.random.Generator,
+    water: BaseGeometry,
+    kind: str,
+) -> None:
     """A slightly bent street grid inside a built-up area."""
     centre = area.centroid
     reach = float(np.sqrt(area.area)) * 1.4
@@ -144,7 +174,11 @@ def draw_streets(drawing: Drawing, area: Polygon, spacing: float, angle: float, 
             for part in getattr(raw.intersection(inside), "geoms", [raw.intersection(inside)]):
                 if isinstance(part, LineString) and part.length > 1.15 * spacing:
                     word = town_names.STREET_WORDS[number % len(town_names.STREET_WORDS)]
-                    drawing.add(np.array(part.coords), STREET, (f"{word[0]}{kind}", f"{word[1]}-{'ro' if kind == '로' else 'gil'}"))
+                    drawing.add(
+                        np.array(part.coords),
+                        STREET,
+                        (f"{word[0]}{kind}", f"{word[1]}-{'ro' if kind == '로' else 'gil'}"),
+                    )
                     number += 1
 
 

@@ -3,6 +3,7 @@
 All functions are pure; randomness comes in as a numpy Generator. Points are arrays of shape (n, 2).
 """
 
+from itertools import pairwise
 from math import cos, hypot, pi, sin
 
 import numpy as np
@@ -43,7 +44,7 @@ def wander(a: XY, b: XY, rng: np.random.Generator, sway: float, levels: int = 3)
     points = [a, b]
     for level in range(levels):
         out = [points[0]]
-        for p, q in zip(points, points[1:], strict=False):
+        for p, q in pairwise(points):
             dx, dy = q[0] - p[0], q[1] - p[1]
             side = float(rng.normal(0, sway)) * 0.7**level
             out.append(((p[0] + q[0]) / 2 - dy * side, (p[1] + q[1]) / 2 + dx * side))
@@ -62,8 +63,14 @@ def ribbon(line: Points, widths: NDArray[np.float64]) -> Polygon:
     return largest(shape)
 
 
-def blob(centre: XY, radius: float, rng: np.random.Generator, roughness: float = 0.25, stretch: float = 1.0,
-         angle: float = 0.0) -> Polygon:
+def blob(
+    centre: XY,
+    radius: float,
+    rng: np.random.Generator,
+    roughness: float = 0.25,
+    stretch: float = 1.0,
+    angle: float = 0.0,
+) -> Polygon:
     """A rounded irregular area: a circle with a few random harmonics, stretched along `angle` (radians)."""
     turn = np.linspace(0, 2 * pi, 48, endpoint=False)
     r = np.ones_like(turn)
@@ -79,10 +86,14 @@ def rectangle(corner: XY, along: XY, width: float, depth: float) -> Polygon:
     """A rectangle from a corner: `width` along the unit vector `along`, `depth` to its left."""
     (x, y), (ux, uy) = corner, along
     nx, ny = -uy, ux
-    return Polygon([
-        (x, y), (x + ux * width, y + uy * width),
-        (x + ux * width + nx * depth, y + uy * width + ny * depth), (x + nx * depth, y + ny * depth),
-    ])
+    return Polygon(
+        [
+            (x, y),
+            (x + ux * width, y + uy * width),
+            (x + ux * width + nx * depth, y + uy * width + ny * depth),
+            (x + nx * depth, y + ny * depth),
+        ]
+    )
 
 
 def largest(shape: BaseGeometry) -> Polygon:

@@ -49,7 +49,12 @@ class Relief:
         self.hills = tuple(hills)
         """(x, y, height, spread) of each hill, metres."""
         self._waves = [
-            (float(rng.uniform(1.5, 3.5)), 2 * pi / float(rng.uniform(1_300, 2_600)), float(rng.uniform(0, pi)), float(rng.uniform(0, 6)))
+            (
+                float(rng.uniform(1.5, 3.5)),
+                2 * pi / float(rng.uniform(1_300, 2_600)),
+                float(rng.uniform(0, pi)),
+                float(rng.uniform(0, 6)),
+            )
             for _ in range(4)
         ]
 
@@ -70,14 +75,20 @@ def build_waters(rng: np.random.Generator) -> tuple[Water, ...]:
     x = np.linspace(HALF_WIDTH_M + 700, -HALF_WIDTH_M - 700, 420)
     y = 900 + x * 0.13
     for size, wavelength in ((900, 10_500), (380, 4_300), (130, 1_900)):
-        y = y + size * rng.uniform(0.75, 1.2) * np.sin(2 * pi * x / (wavelength * rng.uniform(0.92, 1.08)) + rng.uniform(0, 2 * pi))
+        y = y + size * rng.uniform(0.75, 1.2) * np.sin(
+            2 * pi * x / (wavelength * rng.uniform(0.92, 1.08)) + rng.uniform(0, 2 * pi)
+        )
     downstream = np.linspace(0, 1, len(x))
     widths = 80 + 85 * downstream + 14 * np.sin(x / 610 + 1.0) + 9 * np.sin(x / 270)
     line = np.column_stack([x, y])
     river = Water(town_names.RIVER, "river", ribbon(line, widths), LineString(line), 100.0)
     assert river.line is not None
     waters = [river]
-    north = _brook(rng, (float(rng.uniform(6_800, 8_600)), HALF_HEIGHT_M + 500), at(river.line, river.line.project(shapely.Point(3_600, 1_000))))
+    north = _brook(
+        rng,
+        (float(rng.uniform(6_800, 8_600)), HALF_HEIGHT_M + 500),
+        at(river.line, river.line.project(shapely.Point(3_600, 1_000))),
+    )
     mouth = at(river.line, river.line.project(shapely.Point(float(rng.uniform(-6_400, -5_400)), -500)))
     south = _brook(rng, (float(rng.uniform(-4_600, -3_000)), -HALF_HEIGHT_M - 500), mouth)
     for name, brook, first in zip(town_names.BROOKS, (north, south), (16.0, 18.0), strict=True):
@@ -108,9 +119,12 @@ def _reservoir(rng: np.random.Generator, valley: LineString) -> Polygon:
     ux, uy = ahead[0] - foot[0], ahead[1] - foot[1]
     size = float(np.hypot(ux, uy))
     ux, uy = ux / size, uy / size
-    cut = Polygon([
-        (foot[0] - uy * 2_000, foot[1] + ux * 2_000), (foot[0] + uy * 2_000, foot[1] - ux * 2_000),
-        (foot[0] + uy * 2_000 + ux * 2_000, foot[1] - ux * 2_000 + uy * 2_000),
-        (foot[0] - uy * 2_000 + ux * 2_000, foot[1] + ux * 2_000 + uy * 2_000),
-    ])
+    cut = Polygon(
+        [
+            (foot[0] - uy * 2_000, foot[1] + ux * 2_000),
+            (foot[0] + uy * 2_000, foot[1] - ux * 2_000),
+            (foot[0] + uy * 2_000 + ux * 2_000, foot[1] - ux * 2_000 + uy * 2_000),
+            (foot[0] - uy * 2_000 + ux * 2_000, foot[1] + ux * 2_000 + uy * 2_000),
+        ]
+    )
     return largest(lake.difference(cut))
