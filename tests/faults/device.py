@@ -60,7 +60,8 @@ class Device:
     client_id: str
     username: str
     password: str
-    topic: str
+    topic: str | Callable[[int], str]
+    """One topic, or that of message n."""
     payloads: Sequence[bytes]
     acknowledged: list[bool] = field(default_factory=list)
     connects: int = 0
@@ -107,7 +108,8 @@ class Device:
                         taken.cancel()
                         break
                     self.repeats += self._sent[n]
-                    writer.write(render_publish(self.topic, payload, n % 60_000 + 1, self._sent[n]))
+                    topic = self.topic if isinstance(self.topic, str) else self.topic(n)
+                    writer.write(render_publish(topic, payload, n % 60_000 + 1, self._sent[n]))
                     self._sent[n] = True
                     await writer.drain()
                     if self.gap_s:

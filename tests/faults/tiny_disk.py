@@ -37,7 +37,7 @@ class TinyDisk:
         self._holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._holder.stdout is not None
         assert self._holder.stdout.readline() == "ready\n"
-        self._enter = [
+        self.enter = [
             "nsenter",
             "-t",
             str(self._holder.pid),
@@ -52,7 +52,7 @@ class TinyDisk:
 
     def command(self, command: list[str], cwd: Path) -> list[str]:
         """The command, run so that it sees the disk."""
-        return [*self._enter, "sh", "-c", 'cd "$0" && exec "$@"', str(cwd), *command]
+        return [*self.enter, "sh", "-c", 'cd "$0" && exec "$@"', str(cwd), *command]
 
     def run(self, command: list[str], cwd: Path, **options: Any) -> "subprocess.Popen[Any]":
         """Start a command that sees the disk."""
@@ -61,11 +61,11 @@ class TinyDisk:
     def resize(self, megabytes: int) -> None:
         """Make room, or take it."""
         mount = ["mount", "-o", f"remount,size={megabytes}m", str(self.inside)]
-        subprocess.run([*self._enter, *mount], check=True, capture_output=True)
+        subprocess.run([*self.enter, *mount], check=True, capture_output=True)
 
     def copy_out(self, target: Path) -> Path:
         """A copy of what is on the disk, for looking at after it is gone."""
-        shutil.copytree(self.outside, target)
+        shutil.copytree(self.outside, target, ignore=shutil.ignore_patterns("*.sock"))
         return target
 
     def __enter__(self) -> "TinyDisk":
