@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from madang.access.roles import PARTY_ROLES, PERMISSIONS, ROLES
 from madang.model.entity import AttributeType
 from madang.procedure.diagram import draw_page
 from madang.services.contract import Service
@@ -19,9 +18,9 @@ NOTE = "Generated from the code by `make docs`. Do not edit."
 
 def services() -> Sequence[Service]:
     """The services that this installation runs."""
-    from madang.app.services import SERVICES
+    from madang.app.services import load_services
 
-    return SERVICES
+    return load_services()
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -60,13 +59,22 @@ def render_entity_types() -> str:
         parts.append(f"## {service.title['en']} ({code(service.name)})\n")
         for type_ in service.entity_types:
             parts.append(f"### {type_.name}\n")
-            parts.append(f"{type_.title['en']} · {type_.title['ko']}. {type_.kind}, {type_.data_class}. {type_.source}.\n")
+            parts.append(
+                f"{type_.title['en']} · {type_.title['ko']}. {type_.kind}, {type_.data_class}. {type_.source}.\n"
+            )
             head = ("Attribute", "Meaning", "Kind", "Unit", "Range", "Source")
             parts.append(
                 table(
                     head,
                     (
-                        (code(a.name), f"{a.title['en']} · {a.title['ko']}", a.kind, code(a.unit), range_of(a), a.source)
+                        (
+                            code(a.name),
+                            f"{a.title['en']} · {a.title['ko']}",
+                            a.kind,
+                            code(a.unit),
+                            range_of(a),
+                            a.source,
+                        )
                         for a in type_.attributes
                     ),
                 )
@@ -134,9 +142,9 @@ def render_procedures() -> str:
 
 def record_types() -> list[Any]:
     """Record types of the services and of the hub itself."""
-    from madang.app.services import RECORD_TYPES
+    from madang.procedure.incident import INCIDENT
 
-    return list(RECORD_TYPES)
+    return [INCIDENT, *(record_type for service in services() for record_type in service.record_types)]
 
 
 PAGES: dict[str, Callable[[], str]] = {

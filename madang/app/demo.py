@@ -9,7 +9,6 @@ on where it stopped.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import click
@@ -17,62 +16,39 @@ import structlog
 
 from madang.access.roles import caller_of
 from madang.app.clocks import StoryClock, SystemClock
-from madang.app.feeder import Feeder
+from madang.app.feeder import REF_LINK, Feeder
 from madang.app.server import Server, stop_on_signals
 from madang.app.settings import Settings
 from madang.hub.hub import City, Hub
 from madang.hub.record_errors import RecordError
-from madang.model.time import DAY, HOUR, MINUTE, SECOND, Instant
+from madang.model.caller import SYSTEM
+from madang.model.time import MINUTE, Instant
 from madang.procedure.incident import INCIDENT_TYPE
 from madang.services.manure.sources import TRUCK_SOURCE
-from madang.simulate.city import UTC_OFFSET, Complaint, SampleCity, SampleEvent, Telemetry
-from madang.simulate.drive import Terminals, pace
+from madang.simulate.drive import Credentials
+from madang.simulate.drive import run as run_drive
+from madang.simulate.story import Story, build_story
 
 log = structlog.get_logger("madang.demo")
 
 STORY_FILE = "story.json"
-PREFILL = 3 * HOUR
-LEAD_REAL_S = 12.0
-"""Real seconds from the start until the first driver of the story opens his valve."""
-DUMPERS = (3, 11, 19)
-"""Trucks whose drivers dump at dusk of the first day."""
 SECRET_FILE = "sample-source-secret"
 
 
-class Story:
-    """Which city, and when its time began."""
-
-    def __init__(self, seed: int, trucks: int, midnight: Instant) -> None:
-        self.seed, self.trucks, self.midnight = seed, trucks, midnight
-        forced = {(number % trucks, 0): "river_all" for number in DUMPERS}
-        self.city = SampleCity(seed, midnight, trucks=trucks, forced=forced)
-
-    def opening(self, speed: float) -> Instant:
-        """When city time starts: a little before the first dump of the evening."""
-        self.city.build_day(0)
-        evening = self.midnight + 14 * HOUR
-        dumps = [e.started_at for e in self.city.truth() if e.rule == "manure.D1" and e.started_at > evening]
-        first = min(dumps, default=self.midnight + 18 * HOUR)
-        return first - int(LEAD_REAL_S * speed * SECOND)
-
-
-def _load_story(folder: Path, seed: int, trucks: int) -> tuple[Story, bool]:
+def _load_story(folder: Path, seed: int, trucks: int, speed: float) -> tuple[Story, bool]:
     """The folder's story, or a new one; True when it is new."""
     path = folder / STORY_FILE
     if path.exists():
         kept = json.loads(path.read_text())
-        return Story(kept["seed"], kept["trucks"], kept["midnight"]), False
-    now = SystemClock().now()
-    midnight = (now + UTC_OFFSET) // DAY * DAY - UTC_OFFSET
-    return Story(seed, trucks, midnight), True
+        return build_story(kept["seed"], kept["day"], speed=kept["speed"], trucks=kept["trucks"]), False
+    return build_story(seed, SystemClock().now(), speed=speed, trucks=trucks), True
 
 
 async def run_demo(settings: Settings, *, speed: float, seed: int, trucks: int, drive: bool) -> None:
     """Run the sample city until somebody stops it."""
     click.echo("Madang: preparing the sample city …")
-    story, new = await asyncio.to_thread(_load_story, settings.data, seed, trucks)
-    opening = await asyncio.to_thread(story.opening, speed)
-    clock = StoryClock(story.midnight, speed)
+    story, new = await asyncio.to_thread(_load_story, settings.data, seed, trucks, speed)
+    clock = StoryClock(story.city.first_midnight, speed)
     bounds = story.city.town.bounds()
     city = City({"ko": "마당시", "en": "Madang"}, bounds, sample=True, speed=speed)
     server = Server(settings, clock=clock, city=city, sources=[TRUCK_SOURCE])
@@ -81,25 +57,30 @@ async def run_demo(settings: Settings, *, speed: float, seed: int, trucks: int, 
     feeder = Feeder(hub, clock, TRUCK_SOURCE.id)
     if new:
         server.store.set_durable(False)  # nobody waits for an acknowledgement yet; a crash here starts the story again
-        await asyncio.to_thread(_fill_in, hub, clock, feeder, story, opening)
+        await asyncio.to_thread(_fill_in, hub, clock, feeder, story)
         server.store.set_durable(True)
         (settings.data / STORY_FILE).write_text(
-            json.dumps({"seed": story.seed, "trucks": story.trucks, "midnight": story.midnight})
+            json.dumps({"seed": seed, "trucks": trucks, "day": story.city.first_midnight, "speed": speed})
         )
     else:
         with hub.store.read() as read:
-            clock.set(max(opening, read.log_time()))
+            clock.set(max(story.starts_at, read.log_time()))
     clock.go()
     began = clock.now()
     async with server, stop_on_signals(server):
         _greet(server)
-        terminals = Terminals(settings.mqtt_host, server.mqtt.tcp_port, TRUCK_SOURCE.id, secret)
-        driving = asyncio.create_task(_drive(story, clock, began, feeder, terminals)) if drive else None
+        driving = None
+        if drive:
+            with hub.store.read() as read:
+                manifests = dict(read.list_links(REF_LINK))
+            mqtt, http = (settings.mqtt_host, server.mqtt.tcp_port), (settings.host, server.tcp_port)
+            credentials = _credentials(hub, secret)
+            driving = asyncio.create_task(run_drive(story.city, clock, mqtt, http, credentials, began, manifests))
+            driving.add_done_callback(_note_end)
         await server.wait()
         if driving is not None:
             driving.cancel()
             await asyncio.gather(driving, return_exceptions=True)
-        await terminals.close()
 
 
 def _source_secret(server: Server, folder: Path) -> str:
@@ -115,17 +96,11 @@ def _source_secret(server: Server, folder: Path) -> str:
     return secret
 
 
-def _fill_in(hub: Hub, clock: StoryClock, feeder: Feeder, story: Story, opening: Instant) -> None:
+def _fill_in(hub: Hub, clock: StoryClock, feeder: Feeder, story: Story) -> None:
     """The hours before the story: the same way as live, only faster; with the control room at work on what came up."""
-    begin = opening - PREFILL
-    clock.set(story.midnight)
     hub.put_reference(story.city.reference(), "sample").result()
-    # Manifests of the whole day are needed: a truck may be under way with one that was opened in the morning.
-    early: list[SampleEvent] = [e for e in story.city.events(story.midnight, begin) if not isinstance(e, Telemetry)]
-    feeder.feed(early)
-    desk = ControlRoom(hub)
-    feeder.feed(story.city.events(begin, opening), desk.look)
-    clock.set(opening)
+    feeder.feed(story.prefill(), ControlRoom(hub).look)
+    clock.set(story.starts_at)
     log.info("the hours before are filled in", messages=feeder.messages, actions=feeder.actions, refused=feeder.refused)
 
 
@@ -158,34 +133,26 @@ class ControlRoom:
             log.info("sample operator was refused", action=action, why=str(error))
 
 
-async def _drive(story: Story, clock: StoryClock, began: Instant, feeder: Feeder, terminals: Terminals) -> None:
-    """The city goes on: telemetry over MQTT, manifests as their people act."""
+def _credentials(hub: Hub, secret: str) -> Credentials:
+    """The sample's people get tokens of their own, each for its party, made when they first act."""
+    known: dict[tuple[str, str], str] = {}
+    started = hub.clock.now()
 
-    async def act(event: SampleEvent) -> None:
-        if isinstance(event, Telemetry):
-            await terminals.send(event)
-        elif isinstance(event, Complaint):
-            await asyncio.to_thread(feeder.complain, event)
-        else:
-            await asyncio.to_thread(feeder.act, event)
+    def token_of(party: str, role: str) -> str:
+        token = known.get((party, role))
+        if token is None:
+            name = f"sample-{party.rpartition(':')[2]}-{role}-{started}"
+            token = known[(party, role)] = hub.tokens.create(SYSTEM, name, role, party)
+        return token
 
-    try:
-        await pace(_stream(story, began), clock, act)
-    except Exception:
-        log.exception("the sample city stands still")
-        raise
+    complaints = hub.tokens.create(SYSTEM, f"sample-complaints-{started}", "officer")
+    return Credentials(TRUCK_SOURCE.id, secret, token_of, complaints)
 
 
-async def _stream(story: Story, began: Instant) -> AsyncIterator[SampleEvent]:
-    """Events from `began` on, for a year; a day is generated in a thread so that the server goes on meanwhile."""
-    iterator = story.city.events(began, story.midnight + 366 * DAY)
-    done = object()
-    while True:
-        chunk = await asyncio.to_thread(lambda: [e for e, _ in zip(iterator, range(200), strict=False)] or done)
-        if chunk is done:
-            return
-        for event in chunk:  # type: ignore[attr-defined]
-            yield event
+def _note_end(driving: asyncio.Task[None]) -> None:
+    """The sample must not stop unnoticed: the server goes on without it."""
+    if not driving.cancelled() and driving.exception() is not None:
+        log.error("the sample city stands still", exc_info=driving.exception())
 
 
 def _greet(server: Server) -> None:

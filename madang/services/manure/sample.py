@@ -195,7 +195,7 @@ def build_complaints(
         at = day_start + int(seconds) * SECOND
         lon, lat = ground.plane.to_lon_lat(x + float(rng.normal(0, 350)), y + float(rng.normal(0, 350)))
         attributes = {
-            "location": point(round(lon, 6), round(lat, 6)),
+            "location": point(round(float(lon), 6), round(float(lat), 6)),
             "dateObserved": prop(render_instant(at)),
             "severity": prop(str(rng.choice(["low", "medium", "high"], p=(0.5, 0.35, 0.15)))),
         }

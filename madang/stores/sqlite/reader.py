@@ -100,10 +100,12 @@ def _record(row: Sequence[Any]) -> Record:
 
 
 def marks(values: Sequence[Any]) -> str:
+    """As many question marks as values, for an IN list."""
     return ", ".join("?" * len(values))
 
 
 def in_pieces(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    """The values in pieces that fit into one IN list."""
     for start in range(0, len(values), _IN_MAX):
         yield values[start : start + _IN_MAX]
 
