@@ -103,7 +103,7 @@ class Drive:
             if not chunk:
                 return
             for event in chunk:
-                while (ahead := event.at - self._clock.now()) > 0:
+                while (ahead := event.at - self._clock.now()) > 0:  # noqa: ASYNC110 - city time may be told or run at any speed
                     await asyncio.sleep(TICK_S if ahead > SECOND // 10 else TICK_S / 5)
                 if isinstance(event, Telemetry):
                     self.links[event.device].publish(event.topic, event.payload, event.dup)

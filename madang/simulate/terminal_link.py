@@ -71,13 +71,13 @@ class TerminalLink:
     async def run(self) -> None:
         """Stay connected until `close`. Raises Refused when the server does not want this client."""
         pause = RETRY_FIRST_S
-        while not self._closing:
+        while not self._is_closing():
             try:
                 await self._session()
                 pause = RETRY_FIRST_S
             except (OSError, ProtocolError, asyncio.IncompleteReadError, TimeoutError) as error:
                 log.debug("terminal lost its connection", terminal=self.client_id, why=str(error))
-            if self._closing:
+            if self._is_closing():
                 return
             self.reconnects += 1
             await asyncio.sleep(pause)
@@ -97,6 +97,9 @@ class TerminalLink:
                 writer.write(encode(Disconnect()))
                 await writer.drain()
             writer.close()
+
+    def _is_closing(self) -> bool:
+        return self._closing
 
     async def _session(self) -> None:
         reader, writer = await asyncio.open_connection(*self._address)
