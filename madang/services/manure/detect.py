@@ -124,19 +124,25 @@ class RulesDetector:
 
     def step(self, state: State, change: Change, ref: Ref) -> Step:
         """An event was told or revised, or a manifest moved."""
+        state = _copy(state)
         if change.kind == RECORD:
             record = change.record
             assert record is not None
             if change.transition is not None and change.transition.to_state == "AWAITING_CONFIRMATION":
                 closings = [c for c in state.closings if c.manifest != record.id]
                 state.closings = [*closings, Closing(record.id, change.recorded_at + BALANCE_WAIT)]
+        elif "location" not in change.attributes:
+            # Withdrawn because late data told another story: only its status says so.
+            state.events = [
+                msgspec.structs.replace(e, standing=False) if e.id == change.entity_id else e for e in state.events
+            ]
         else:
             self._keep(state, _event(change, ref))
         return self._judge(state, change.recorded_at, change.observed_at, ref)
 
     def tick(self, state: State, now: Instant, ref: Ref) -> Step:
         """A grace or a balance's wait has passed."""
-        return self._judge(state, now, now, ref)
+        return self._judge(_copy(state), now, now, ref)
 
     def _keep(self, state: State, event: Event) -> None:
         others = [e for e in state.events if e.id != event.id and e.t1 > event.t1 - KEEP]
@@ -339,6 +345,11 @@ class RulesDetector:
 
 
 # --- helpers ---
+
+
+def _copy(state: State) -> State:
+    """A state to change, so that the given one stays as it is."""
+    return State(state.vehicle, list(state.events), list(state.closings), dict(state.told), state.format)
 
 
 def _event(change: Change, ref: Ref) -> Event:
