@@ -3,24 +3,32 @@
 `tests/repo/test_docs.py` renders every page again, and rewrites and fails where one is stale.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
+
+from madang.api.matrix import render_matrix
+from madang.api.route import LOGGED_IN, Route
+from madang.api.routes import ROUTES
+from madang.app.cli import main as main_command
+from madang.app.services import load_services
 from madang.model.entity import AttributeType
 from madang.procedure.diagram import draw_page
+from madang.procedure.incident import INCIDENT
 from madang.services.contract import Service
 
-FOLDER = Path(__file__).resolve().parents[1] / "docs" / "generated"
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "docs" / "generated"
 NOTE = "Generated from the code by `make docs`. Do not edit."
 
 
 def services() -> Sequence[Service]:
-    """The services that this installation runs."""
-    from madang.app.services import load_services
-
-    return load_services()
+    """The services of this repository; what other packages publish here is not ours to document."""
+    return [s for s in load_services() if (ROOT / "madang" / "services" / s.name).is_dir()]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -142,9 +150,68 @@ def render_procedures() -> str:
 
 def record_types() -> list[Any]:
     """Record types of the services and of the hub itself."""
-    from madang.procedure.incident import INCIDENT
-
     return [INCIDENT, *(record_type for service in services() for record_type in service.record_types)]
+
+
+def render_routes() -> str:
+    """Every HTTP route; who may call it is the authorisation matrix."""
+    parts = [
+        "Who may call what: [authorisation](authorisation.md). The same as a machine reads it: `GET /openapi.json`.\n"
+    ]
+    tags: dict[str, list[Route]] = {}
+    for route in ROUTES:
+        tags.setdefault(route.tag or "other", []).append(route)
+    for tag, routes in tags.items():
+        rows = [
+            (
+                r.method,
+                code(r.path),
+                r.summary,
+                ", ".join(f"`{p.name}`" for p in r.parameters),
+                " or ".join(code(name) for name in r.permission.split() if name != LOGGED_IN) or _openness(r),
+            )
+            for r in routes
+        ]
+        parts.append(f"## {tag.capitalize() if tag.islower() else tag}\n")
+        parts.append(table(("Method", "Path", "What it does", "Query parameters", "Permission"), rows))
+    return page("HTTP routes", *parts)
+
+
+def _openness(route: Route) -> str:
+    if route.source_login:
+        return "(a source's own log-in)"
+    return "(any log-in)" if route.permission == LOGGED_IN else "(none)"
+
+
+def render_authorisation() -> str:
+    """Which role may ask what."""
+    return render_matrix(ROUTES)
+
+
+def render_commands() -> str:
+    """The help of every command, as `madang COMMAND --help` prints it."""
+    os.environ.update(COLUMNS="100", LINES="40")
+    parts = ["Every option is also an environment variable: `madang serve --port` is `MADANG_SERVE_PORT`.\n"]
+    root = click.Context(main_command, info_name="madang", max_content_width=100, terminal_width=100)
+    parts.append(f"```text\n{main_command.get_help(root).rstrip()}\n```\n")
+    for name in main_command.list_commands(root):
+        command = main_command.get_command(root, name)
+        if command is None:
+            continue
+        context = click.Context(command, info_name=name, parent=root, max_content_width=100, terminal_width=100)
+        parts.append(f"## madang {name}\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
+    return page("Commands", *parts)
+
+
+def render_settings() -> str:
+    """Every setting of a server, its option and its environment variable."""
+    rows = []
+    for option in main_command.commands["serve"].params:
+        if not isinstance(option, click.Option) or option.name == "help":
+            continue
+        variable = f"MADANG_SERVE_{str(option.name).upper()}"
+        rows.append((code(option.opts[0]), code(variable), code(option.default), option.help or ""))
+    return page("Settings", table(("Option", "Environment variable", "Default", "What it sets"), rows))
 
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -153,6 +220,10 @@ PAGES: dict[str, Callable[[], str]] = {
     "parameters.md": render_parameters,
     "indicators.md": render_indicators,
     "procedures.md": render_procedures,
+    "http-routes.md": render_routes,
+    "authorisation.md": render_authorisation,
+    "commands.md": render_commands,
+    "settings.md": render_settings,
 }
 
 
@@ -162,13 +233,23 @@ def render_index() -> str:
     return page("Generated pages", *(f"- [{title}]({name})" for name, title in titles.items()), "")
 
 
+def write_page(name: str, text: str) -> bool:
+    """Write a page where it differs; True when it did."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    target = FOLDER / name
+    if target.is_file() and target.read_text(encoding="utf-8") == text:
+        return False
+    target.write_text(text, encoding="utf-8")
+    return True
+
+
+EVERY_PAGE = {**PAGES, "README.md": render_index}
+
+
 def main() -> int:
     """Write every page; says which changed."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, render in {**PAGES, "README.md": render_index}.items():
-        target, text = FOLDER / name, render()
-        if not target.is_file() or target.read_text(encoding="utf-8") != text:
-            target.write_text(text, encoding="utf-8")
+    for name, render in EVERY_PAGE.items():
+        if write_page(name, render()):
             print(f"docs/generated/{name} rewritten")
     return 0
 

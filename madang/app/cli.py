@@ -161,7 +161,13 @@ def evaluate(service: str, seed: int, days: int, trucks: int, enriched: bool, de
     help="admin, operator, officer, carrier, farm, plant, viewer, source.",
 )
 @click.option("--party", default=None, help="Id of the carrier, farm or plant that the token acts for.")
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), default="./var/data", show_default=True)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="./var/data",
+    show_default=True,
+    help="Data folder.",
+)
 def token(name: str, role: str, party: str | None, data: Path) -> None:
     """Make a token and print it: it is shown this once. Works whether a server runs on the folder or not."""
     from madang.app.tokens import make_token
@@ -174,7 +180,13 @@ def token(name: str, role: str, party: str | None, data: Path) -> None:
 
 @main.command("source-secret")
 @click.argument("source")
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), default="./var/data", show_default=True)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="./var/data",
+    show_default=True,
+    help="Data folder.",
+)
 def source_secret(source: str, data: Path) -> None:
     """Give a source a new secret and print it: it is shown this once. The old one ends at once."""
     from madang.app.tokens import new_source_secret
@@ -186,7 +198,13 @@ def source_secret(source: str, data: Path) -> None:
 
 
 @main.command()
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), default="./var/data", show_default=True)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="./var/data",
+    show_default=True,
+    help="Data folder.",
+)
 def doctor(data: Path) -> None:
     """Look for what could go wrong on this machine and in a data folder; ends with 1 when something must be mended."""
     from madang.app.doctor import examine

@@ -19,7 +19,7 @@ def load_services() -> list[Service]:
     for point in entry_points(group=GROUP):
         try:
             service = point.load()
-        except Exception:
+        except Exception:  # code of others: whatever it raises, the rest of the city goes on
             logger.exception("service %s of %s could not be loaded", point.name, point.value)
             continue
         if isinstance(service, Service):
