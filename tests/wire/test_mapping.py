@@ -67,7 +67,7 @@ def test_01_the_truck() -> None:
                 "weightStable": {"type": "Property", "value": True},
                 "ignition": {"type": "Property", "value": True},
                 "ptoEngaged": {"type": "Property", "value": False},
-                "hdop": {"type": "Property", "value": 0.9},
+                "hdop": {"type": "Property", "value": 0.9, "unitCode": "C62"},
                 "batteryVoltage": {"type": "Property", "value": 24.1, "unitCode": "VLT"},
             },
             "1234",

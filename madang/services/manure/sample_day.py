@@ -68,7 +68,8 @@ class _Day:
         end = float(np.clip(rng.normal(17.3, 0.9), 15, 19)) * H
         night = rng.random() < self.rates.night_trip
         trips, trips_max = 0, int(rng.choice([3, 4, 5, 6, 7], p=(0.15, 0.25, 0.3, 0.2, 0.1)))
-        while line.now < end - 0.9 * H and trips < trips_max:
+        last = False
+        while not last:
             if trips and rng.random() < 0.6:  # waits for the next call
                 self._rest_nearby(self._u(600, 5_400), ignition=bool(rng.random() < 0.15))
             kind = self._choose_kind()
@@ -78,8 +79,9 @@ class _Day:
             elif kind in DUMPS and 13.8 * H < line.now < 18.4 * H and rng.random() < self.rates.dusk_share:
                 self._wait_for_dusk(17.6 * H, 19.4 * H)
             self._lunch()
-            self._trip(kind, last=line.now > end - 2.6 * H)
             trips += 1
+            last = trips >= trips_max or line.now > end - 2.6 * H
+            self._trip(kind, last=last)
         if self.forced:
             kind, self.forced = self.forced, None
             self._wait_for_dusk(17.55 * H, 18.3 * H)
