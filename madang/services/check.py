@@ -17,6 +17,7 @@ from madang.model.entity import AttributeType, EntityType
 from madang.procedure.check import LANGUAGES, ProcedureError, check_procedure
 from madang.procedure.contract import RecordType
 from madang.services.contract import Service
+from madang.wire.source_check import check_source
 
 ATTRIBUTE_KINDS = (
     "Property",
@@ -199,6 +200,26 @@ def _figures(service: Service) -> Iterator[str]:
     yield from (f"checklist of {r}, which is no rule" for r in service.checklists if r not in service.rules)
 
 
+def _sources(service: Service) -> Iterator[str]:
+    entities, _ = _declared(service)
+    for source in service.sources:
+        yield from (f"source {source.id}: {fault}" for fault in check_source(source))
+        if source.secret_sha256:
+            yield f"source {source.id}: brings a secret; each city gets its own at its first start"
+        type_ = entities.get(source.mapping.entity_type)
+        if type_ is None:
+            yield f"source {source.id}: {source.mapping.entity_type} is no declared entity type"
+            continue
+        for mapped in source.mapping.attributes:
+            attribute = type_.find_attribute(mapped.name)
+            if attribute is None:
+                yield f"source {source.id}: {type_.name}.{mapped.name} is not declared"
+            elif attribute.kind != mapped.kind:
+                yield f"source {source.id}: {mapped.name} is a {mapped.kind} here, declared as {attribute.kind}"
+            elif mapped.unit is not None and mapped.unit != attribute.unit:
+                yield f"source {source.id}: {mapped.name} is in {mapped.unit} here, declared in {attribute.unit}"
+
+
 def _words(service: Service) -> Iterator[str]:
     if service.locale_dir is None:
         return
@@ -231,7 +252,7 @@ def compare_words(a: Mapping[str, str], b: Mapping[str, str], name_a: str, name_
     return problems
 
 
-_CHECKS = (_names, _entity_types, _record_types, _detectors, _views, _figures, _words)
+_CHECKS = (_names, _entity_types, _record_types, _detectors, _views, _figures, _sources, _words)
 
 
 def _declared(service: Service) -> tuple[dict[str, EntityType], dict[str, RecordType]]:

@@ -10,12 +10,20 @@ from madang.flow.contract import Lookup, Step
 from madang.model.entity import AttributeType, EntityType
 from madang.services.check import check_service, compare_words
 from madang.services.contract import Column, Indicator, Layer, Parameter, Service, Table
+from madang.wire.source import AttributeMapping, Mapping, Source
 
 BOTH = {"ko": "이름", "en": "Name"}
 LEVEL = AttributeType("fillLevel", unit="P1", minimum=0, maximum=100, title=BOTH, source="ours")
 PLACE = AttributeType("location", kind="GeoProperty", title=BOTH, source="ours")
 BIN = EntityType("Bin", title=BOTH, attributes=(LEVEL, PLACE), source="ours")
 DISTRICT = EntityType("District", title=BOTH, attributes=(PLACE,), kind="reference", source="ours")
+
+
+def source(entity_type: str, unit: str) -> Source:
+    """A source whose devices say how full they are."""
+    level = AttributeMapping(name="fillLevel", path="fill", unit=unit)
+    mapping = Mapping(entity_type=entity_type, id=f"urn:ngsi-ld:{entity_type}:{{device}}", attributes=(level,))
+    return Source(id="bin-sensors", title=BOTH, protocol="mqtt", topic="bins/{device}", mapping=mapping)
 
 
 class FullBin:
@@ -113,6 +121,13 @@ def test_a_sound_service_has_no_problems() -> None:
             [
                 "table of Bin: column fillLevel says 'KGM', the attribute 'P1'",
                 "table of Bin: sorted by age, which is not declared",
+            ],
+        ),
+        (
+            {"sources": (source("Bin", "P1"), source("Lid", "P1"), source("Bin", "KGM"))},
+            [
+                "source bin-sensors: Lid is no declared entity type",
+                "source bin-sensors: fillLevel is in KGM here, declared in P1",
             ],
         ),
         (
