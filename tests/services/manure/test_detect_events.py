@@ -1,0 +1,295 @@
+"""The cleaning detector, from simple to hard. What happened is known from the hand-made world in `weights`; tolerances follow
+from its noise: 1.5 % of 20 t over a dozen samples each side leaves some 150 kg."""
+
+import random
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from madang.flow.check import check_detector
+from madang.model.change import Change
+from madang.model.geometry import distance_m
+from madang.model.time import SECOND
+from madang.services.manure.detect_events import WINDOW_MAX, EventsDetector
+from tests.services.manure.weights import (
+    PLANE,
+    START,
+    Seen,
+    World,
+    last_versions,
+    make_change,
+    make_place,
+    make_ref,
+    make_registration,
+    run,
+)
+
+DETECTOR = EventsDetector()
+WEIGHED = ("ManureLoading", "ManureUnloading")
+SEEDS = range(3)
+
+
+def watch(world: World, *places: object, withdrawn: bool = False) -> list[Seen]:
+    """Loadings and unloadings as they stand in the end, in time order."""
+    ref = make_ref([DETECTOR], [make_registration(world), *places])  # type: ignore[list-item]
+    outputs = run([DETECTOR], [make_change(r) for r in world.readings], ref, until=world.t + 400)
+    return sorted((s for s in last_versions(outputs, withdrawn=withdrawn) if s.type in WEIGHED), key=lambda s: s.t0)
+
+
+def haul(seed: int) -> World:
+    """A truck that has loaded ten tonnes and drives."""
+    return World(seed).park(120).drive(400).park(60).pump(10_000, 500, "farm").park(60).drive(500)
+
+
+def summary(events: list[Seen]) -> list[tuple[str, str]]:
+    return [(e.type, e.value("status")) for e in events]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_01_a_drive_with_crossings_is_nothing(seed: int) -> None:
+    world = World(seed).park(300)
+    for _ in range(6):
+        world.drive(200).crossing(40)
+    assert watch(world.drive(300).off(600)) == []
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_02_a_loading_and_an_unloading(seed: int) -> None:
+    world = haul(seed).park(60).pump(-10_000, 400, "plant").park(60).drive(500)
+    x, y = world.truth[1].x, world.truth[1].y
+    loading, unloading = watch(world, make_place("urn:ngsi-ld:ManureTreatmentPlant:p", "ManureTreatmentPlant", x, y))
+    assert (loading.type, unloading.type) == WEIGHED
+    for seen, truth in zip((loading, unloading), world.truth, strict=True):
+        assert seen.value("status") == "confirmed"
+        assert seen.value("amount") == pytest.approx(truth.kg, abs=500)
+        assert seen.t0 == pytest.approx(truth.t0, abs=60)
+        assert seen.t1 == pytest.approx(truth.t1, abs=90)
+        assert distance_m(tuple(seen.value("location")["coordinates"]), PLANE.to_lon_lat(truth.x, truth.y)) < 15
+    assert unloading.value("place") == "urn:ngsi-ld:ManureTreatmentPlant:p"
+    assert loading.value("place") is None
+    assert unloading.value("weightAfter") == pytest.approx(world.tare, abs=600)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_03_a_dump_is_told_within_a_minute(seed: int) -> None:
+    """Three tonnes in two minutes: 300 kg are out after 12 s; noise of 300 kg hides it for a few messages."""
+    world = haul(seed).park(30)
+    began = world.t
+    world.pump(-3_000, 120).park(40).drive(500)
+    dump = watch(world)[1]
+    assert (dump.first_at - START) / SECOND - began < 90
+    assert dump.value("amount") == pytest.approx(3_000, abs=500)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_04_part_loads_are_events_of_their_own(seed: int) -> None:
+    world = haul(seed).park(40).pump(-4_000, 200).park(40).drive(600).park(40).pump(-6_000, 300).park(60).drive(400)
+    events = watch(world)
+    assert [e.type for e in events] == [WEIGHED[0], WEIGHED[1], WEIGHED[1]]
+    assert [e.value("amount") for e in events] == [pytest.approx(kg, abs=500) for kg in (10_000, 4_000, 6_000)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_05_several_goes_at_one_place_are_one_event(seed: int) -> None:
+    world = (
+        haul(seed)
+        .park(40)
+        .pump(-3_000, 120)
+        .park(240)
+        .pump(-3_000, 120)
+        .park(240)
+        .pump(-3_000, 120)
+        .park(60)
+        .drive(500)
+    )
+    events = watch(world)
+    assert summary(events) == [(WEIGHED[0], "confirmed"), (WEIGHED[1], "confirmed")]
+    assert events[1].value("amount") == pytest.approx(9_000, abs=700)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_06_spreading_is_one_moving_event_with_its_track(seed: int) -> None:
+    world = haul(seed).drive(20, 8).spread(9_000, 700).drive(500)
+    events = watch(world)
+    assert summary(events) == [(WEIGHED[0], "confirmed"), (WEIGHED[1], "confirmed")]
+    assert events[1].value("moving") is True
+    assert events[1].value("amount") == pytest.approx(9_000, abs=900)
+    assert len(events[1].value("track")["coordinates"]) > 3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_07_slopes_are_nothing(seed: int) -> None:
+    """Two percent of 21 t: 420 kg of offset (1 sigma), another one at each stop, and creeping from one slope to the next."""
+    world = World(seed, slope=0.02)
+    world.load = 10_000
+    world.drive(400)
+    for _ in range(5):
+        world.park(240).drive(20, 8).park(240).drive(300)
+    assert watch(world) == []
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_08_refuelling_and_rain_are_nothing(seed: int) -> None:
+    world = haul(seed).park(60).pump(150, 90, note=False, pto=False).park(60).drive(500)
+    for _ in range(30):
+        world.rain += 8
+        world.drive(60)
+    world.rain = 0
+    assert len(watch(world.drive(500))) == 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_09_a_stuck_scale_is_not_a_level(seed: int) -> None:
+    """The scale sticks before the plant and lets go on the road: the unloading was at the long stop, not where it let go."""
+    world = haul(seed)
+    world.stuck = 21_000.0
+    world.drive(120).crossing(30).drive(200).park(60).pump(-9_000, 500).park(60)
+    plant = PLANE.to_lon_lat(world.x, world.y)
+    world.drive(200).crossing(30).drive(100)
+    world.stuck = None
+    events = watch(world.drive(600))
+    assert [e.type for e in events] == list(WEIGHED)
+    assert distance_m(tuple(events[1].value("location")["coordinates"]), plant) < 50
+    assert events[1].value("amount") == pytest.approx(9_000, abs=700)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_10_a_dump_in_a_silence_is_seen_from_both_sides(seed: int) -> None:
+    """The terminal's plug is pulled while driving; five tonnes are missing when it is back four kilometres on."""
+    world = haul(seed)
+    x, y = world.x, world.y
+    world.power = False
+    world.pump(-5_000, 200, note=False).drive(300)
+    world.power = True
+    events = watch(world.drive(600))
+    assert [e.type for e in events] == list(WEIGHED)
+    assert events[1].value("unseen") is True
+    assert events[1].value("amount") == pytest.approx(5_000, abs=600)
+    first = tuple(events[1].value("track")["coordinates"][0])
+    assert distance_m(first, PLANE.to_lon_lat(x, y)) < 300
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_11_a_dump_with_the_engine_off_is_seen_at_the_spot(seed: int) -> None:
+    world = haul(seed).park(60)
+    world.ignition = False
+    world._send()
+    world.power = False
+    world.pump(-6_000, 200)
+    world.power = world.ignition = True
+    world.park(40)
+    dump = watch(world.drive(400))[1]
+    assert dump.value("amount") == pytest.approx(6_000, abs=600)
+    assert (
+        distance_m(tuple(dump.value("location")["coordinates"]), PLANE.to_lon_lat(world.truth[1].x, world.truth[1].y))
+        < 20
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_12_the_engine_goes_off_right_after(seed: int) -> None:
+    """Nothing comes any more: the event is told by timer, not with the next trip."""
+    world = haul(seed).park(30).pump(-5_000, 100)
+    end = world.t
+    dump = watch(world.off(7_200))[1]
+    assert (dump.first_at - START) / SECOND < end + 120
+    assert dump.value("status") == "confirmed"
+
+
+def test_13_spikes_and_missing_values_are_nothing() -> None:
+    world = haul(5).drive(900).park(200).drive(600)
+    for i, reading in enumerate(world.readings):
+        if i % 17 == 3:
+            reading.weight = 0.0
+        elif i % 23 == 5:
+            reading.weight = 65_535.0
+        elif i % 29 == 7:
+            reading.weight = None
+        elif i % 31 == 9 and reading.weight is not None:
+            reading.weight += 4_000
+    assert [e.type for e in watch(world)] == ["ManureLoading"]
+
+
+# --- late, out of order, twice, again ---
+
+
+def story(seed: int) -> World:
+    return (
+        haul(seed)
+        .park(30)
+        .pump(-3_000, 120)
+        .park(30)
+        .drive(400)
+        .park(60)
+        .pump(-7_000, 300)
+        .park(60)
+        .drive(500)
+        .off(600)
+    )
+
+
+def outcome(
+    world: World, order: Callable[[list[Change]], list[Change]] = lambda c: c
+) -> list[tuple[str, float, float, float]]:
+    changes = [make_change(r) for r in world.readings]
+    ref = make_ref([DETECTOR], [make_registration(world)])
+    outputs = run([DETECTOR], order(changes), ref, until=world.t + 400)
+    return sorted((s.type, s.t0, s.t1, s.value("amount")) for s in last_versions(outputs) if s.type in WEIGHED)
+
+
+def test_20_a_hole_uploaded_newest_first_ends_alike() -> None:
+    straight = outcome(story(2))
+    world = World(2).park(120).drive(400).park(60).pump(10_000, 500, "farm").park(60).drive(500)
+    world.park(30).hole_begins().pump(-3_000, 120).park(30).drive(200)
+    world.hole_ends(newest_first=True, after=25)
+    late = outcome(world.drive(200).park(60).pump(-7_000, 300).park(60).drive(500).off(600))
+    assert [(e[0], round(e[3], -3)) for e in late] == [(e[0], round(e[3], -3)) for e in straight]
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 1_000_000))
+def test_21_any_bounded_reordering_ends_with_the_same_events(seed: int) -> None:
+    """Readings arrive up to `WINDOW_MAX` / 2 places early or late; every event ends the same."""
+    world = story(3)
+    rng = random.Random(seed)
+
+    def shuffle(changes: list[Change]) -> list[Change]:
+        arrivals = [c.recorded_at for c in changes]
+        order = sorted(range(len(changes)), key=lambda i: i + rng.uniform(0, WINDOW_MAX / 2))
+        return [msgspec.structs.replace(changes[i], recorded_at=at) for i, at in zip(order, arrivals, strict=True)]
+
+    assert [e[:2] + e[3:] for e in outcome(world, shuffle)] == [e[:2] + e[3:] for e in outcome(world)]
+
+
+def test_22_it_keeps_the_contract() -> None:
+    world = story(4)
+    for i in range(0, len(world.readings), 13):
+        world.readings[i].arrives += 25
+    changes = sorted((make_change(r) for r in world.readings), key=lambda c: c.recorded_at)
+    changes = [msgspec.structs.replace(c, seq=i + 1) for i, c in enumerate(changes)]
+    ref = make_ref([DETECTOR], [make_registration(world)])
+    assert check_detector(DETECTOR, changes, ref) == []
+
+
+def test_23_the_state_is_small() -> None:
+    world = story(4)
+    ref = make_ref([DETECTOR], [make_registration(world)])
+    state = DETECTOR.initial("urn:ngsi-ld:Vehicle:t1")
+    sizes = []
+    for reading in world.readings:
+        state = DETECTOR.step(state, make_change(reading), ref).state
+        sizes.append(len(DETECTOR.encode(state)))
+    assert sorted(sizes)[len(sizes) // 2] < 6_000
+    assert max(sizes) < 9_000
+
+
+def test_24_a_clock_far_ahead_is_ignored() -> None:
+    world = story(4)
+    changes = [make_change(r) for r in world.readings]
+    changes[40] = msgspec.structs.replace(changes[40], observed_at=changes[40].observed_at + 7 * 86_400 * SECOND)
+    ref = make_ref([DETECTOR], [make_registration(world)])
+    outputs = run([DETECTOR], changes, ref, until=world.t + 400)
+    assert [s.type for s in last_versions(outputs) if s.type in WEIGHED] == [WEIGHED[0], WEIGHED[1], WEIGHED[1]]
