@@ -65,6 +65,8 @@ class Event(Struct, array_like=True):
     """False: withdrawn, or too little."""
     depot: bool
     observed_at: Instant
+    error_kg: float = 0.0
+    """Standard error of `kg`, as the cleaning detector measured it on this truck."""
 
 
 class Closing(Struct, array_like=True):
@@ -321,9 +323,11 @@ class RulesDetector:
         residue = max(0.0, last.after - first.before)
         missing = loaded - arrived - residue
         share, least = ref.parameter(BALANCE_SHARE), ref.parameter(BALANCE_KG)
-        if abs(missing) <= share * loaded and abs(missing) <= least:
-            return base
+        # The scale is not exact: what its own noise explains is not missing.
+        doubt = sum(e.error_kg**2 for e in (*loadings, *unloadings)) ** 0.5
         limit = min(share * loaded, least)
+        if abs(missing) - doubt <= limit:
+            return base
         measures = (
             Measure("manure.measure.missing", round(abs(missing)), round(limit), "KGM", ">"),
             Measure("manure.measure.loaded", round(loaded), None, "KGM", ">"),
@@ -369,6 +373,7 @@ def _event(change: Change, ref: Ref) -> Event:
         standing=change.value("status") != "withdrawn",
         depot=bool(ref.near(model.VEHICLE_DEPOT, place, ref.parameter(PLACE_BUFFER_M))),
         observed_at=change.observed_at,
+        error_kg=float(change.value("amountError") or 0.0),
     )
 
 
