@@ -149,7 +149,8 @@ export interface TrailEntry {
   to_state: string
   to_state_title: string
   note: string | null
-  changes: Change[]
+  /** Absent in the short form that a version conflict answers with. */
+  changes?: Change[]
 }
 
 export interface Choice {
