@@ -232,7 +232,8 @@ def test_most_messages_are_live_and_some_come_in_a_burst_later(days: list[tuple[
 
 def test_without_faults_every_message_is_whole_and_in_time() -> None:
     rates = msgspec.structs.replace(
-        NATURAL, weight_missing=0, weight_gap_per_day=0, gps_outage_per_day=0, duplicate=0, delayed=0, net_outage_per_day=0, reboot_per_day=0,
+        NATURAL, weight_missing=0, weight_gap_per_day=0, gps_outage_per_day=0, duplicate=0, delayed=0, net_outage_per_day=0,
+        reboot_per_day=0,
         clock_minutes_per_day=0, rollover_unit=0, invalid=0, fuse_pulled=0,
     )  # fmt: skip
     town = build_town(11)
