@@ -43,7 +43,7 @@ def robust_mean(values: Sequence[float]) -> float:
         return (sum(values) - min(values) - max(values)) / (n - 2)
     ordered = sorted(values)
     middle = n // 2
-    return ordered[middle] if n % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    return float(ordered[middle]) if n % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def robust_share(n: int) -> float:
