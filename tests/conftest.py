@@ -1,0 +1,13 @@
+"""What every test shares: how hypothesis searches.
+
+In CI the search is the same every time, so that a red build is a change's fault; on a developer's machine it goes on looking. No example
+has a deadline: two shared cores prove nothing about one example's time.
+"""
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
+settings.register_profile("developer", deadline=None, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "developer")
