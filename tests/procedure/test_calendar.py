@@ -2,7 +2,7 @@
 Science Institute's almanac): Chuseok 2025 with its substitute on 8 October; Lunar New Year 2026 on 16 to 18
 February."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from hypothesis import given
