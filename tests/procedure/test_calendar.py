@@ -94,7 +94,7 @@ def test_steps_add_up(day: date, first: int, second: int) -> None:
     assert once == twice
 
 
-@given(st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31, 23, 59)), st.integers(0, 40))
+@given(st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31, 23, 59)), st.integers(0, 40))  # noqa: DTZ001 - naive bounds
 def test_a_deadline_is_never_before_its_cause_and_ends_at_local_midnight(moment: object, days: int) -> None:
     at = parse_instant(moment.strftime("%Y-%m-%dT%H:%M:%SZ"))  # type: ignore[attr-defined]
     for due in (KOREAN_CALENDAR.due_days(at, days), KOREAN_CALENDAR.due_working_days(at, days)):
