@@ -269,16 +269,15 @@ class Truck(Struct, array_like=True):
             else:
                 self.w = w
                 self.repeats = 0
-        if x is not None and y is not None:
-            if self.x is not None and self.y is not None:
-                leap = hypot(x - self.x, y - self.y)
-                if leap > 500 * METRE and leap * 3.6 > 160.0 * max(since, SECOND) and self.lost < 3:
-                    self.lost += 1
-                    x = y = None
-                else:
-                    self.lost = 0
-                    if v is None and since > 0:
-                        v = int(leap * 36.0 / since)
+        if x is not None and y is not None and self.x is not None and self.y is not None:
+            leap = hypot(x - self.x, y - self.y)
+            if leap > 500 * METRE and leap * 3.6 > 160.0 * max(since, SECOND) and self.lost < 3:
+                self.lost += 1
+                x = y = None
+            else:
+                self.lost = 0
+                if v is None and since > 0:
+                    v = int(leap * 36.0 / since)
         if since > SILENCE:
             self._after_silence(since, x, y, spec)
         blind = v is None and x is None
