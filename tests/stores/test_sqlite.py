@@ -48,7 +48,9 @@ def test_full_disk_acknowledges_nothing_and_recovers(tmp_path: Path) -> None:
     stored = [0]
     with pytest.raises(StoreFull, match="free some space"):
         for n in range(1, 2000):
-            store.write(lambda tx, n=n: tx.append_reading(reading(T0 + n * SECOND, float(n)), "s", T0), bulk=True).result(5)
+            store.write(
+                lambda tx, n=n: tx.append_reading(reading(T0 + n * SECOND, float(n)), "s", T0), bulk=True
+            ).result(5)
             stored.append(n)
     assert "disk is full" in store.failure
     with store.read() as read:
