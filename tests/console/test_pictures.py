@@ -57,5 +57,5 @@ def test_screens(browser: Browser, server: Server, tmp_path: Path, variant: str)
         if AXE.exists():
             wrong += [f"{name}: {found}" for found in console.axe()]
     context.close()
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
     assert console.errors == []
