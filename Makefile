@@ -36,9 +36,9 @@ soak: ## The long fault runs: at least 100 kills in about 30 minutes.
 	@scripts/setup.sh all
 	@.venv/bin/python -m pytest -q -m soak $(ARGS)
 
-bench: ## The benchmarks with their permanent ids; see benchmarks/README.md.
+bench: ## The benchmark ingest.mqtt.manure (docs in benchmarks/). ARGS=--help lists its options
 	@scripts/setup.sh run
-	@.venv/bin/python -m benchmarks $(ARGS)
+	@.venv/bin/python -m benchmarks.ingest_mqtt_manure $(ARGS)
 
 docs: ## Rewrite the generated pages under docs/generated.
 	@scripts/setup.sh python
