@@ -364,7 +364,11 @@ class Truck(Struct, array_like=True):
         """Change of level from the drive before a phase to the drive after it: (kg, variance)."""
         sigma = self.noise_driving * max(c.pre, c.post)
         floor = FLOOR_SHARE * max(c.pre, c.post)
-        return c.post - c.pre, c.pre_var + sigma * sigma / c.n + 2.0 * floor * floor
+        # Swings of neighbouring samples are alike: a few of them say less than so many independent ones.
+        few = sigma * sigma / 12
+        pre_var = c.pre_var * 1.5 if c.pre_var > few else c.pre_var
+        post_var = sigma * sigma / c.n * (1.5 if c.n < 12 else 1.0)
+        return c.post - c.pre, pre_var + post_var + 2.0 * floor * floor
 
     def _judge_candidates(self, spec: Spec) -> None:
         best: Candidate | None = None
