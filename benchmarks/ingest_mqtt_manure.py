@@ -202,11 +202,9 @@ async def dump_one(server: ServerUnderTest, number: int, sent_at: dict[tuple[str
     """One truck's story: 25 minutes of the past at once, then a dump whose messages are sent in turn."""
     device = f"D-{number:05d}"
     reader, writer = await asyncio.open_connection("127.0.0.1", server.mqtt_port)
-    writer.write(
-        encode(Connect(client_id=device, username="manure-terminals", password=server.secret.encode(), keep_alive=60))
-    )
-    decoder = Decoder()
-    await reader.read(100)
+    writer.write(encode(Connect(device, 60, True, "manure-terminals", server.secret.encode())))
+    decoder = Decoder(role="client")
+    decoder.feed(await reader.read(100))
     start = time.time_ns() // 1000 - 30 * 60 * SECOND
     lon = LON + number * 0.01
     pid = 0
