@@ -18,6 +18,14 @@ say "format, lint, types"
 "$VENV/bin/ruff" check --quiet . || { rc=1; say "ruff check FAILED"; }
 "$VENV/bin/mypy" --no-error-summary || { rc=1; say "mypy FAILED"; }
 
-"$VENV/bin/python" -m pytest -q -m "not soak" "$@" </dev/null || rc=1
+"$VENV/bin/python" -m pytest -q -m "not soak and not browser" "$@" </dev/null || rc=1
+
+# The browser draws maps in software on the cores that the server needs too: a test that ran out of its patience gets one second chance, alone.
+# What is really broken fails twice.
+say "browser tests"
+"$VENV/bin/python" -m pytest -q -m browser "$@" </dev/null || {
+  say "browser tests: once more, those that failed"
+  "$VENV/bin/python" -m pytest -q -m browser --last-failed --last-failed-no-failures none "$@" </dev/null || rc=1
+}
 [ "$rc" = 0 ] || say "FAILED: see above"
 exit "$rc"
