@@ -1,11 +1,13 @@
 """Real GPS noise: 804 tracks of delivery vans (six minutes at 5 s, labelled), re-dated to one morning and laid on our plane as
 they are (metres); a truck's weight is laid over by `weights.World.measure` without any change of load.
 
-The labels tell Driving from on foot. The receiver is the driver's, not the van's, so a stop here is where the *driver* stays within 25 m."""
+The labels tell Driving from on foot. The receiver is the driver's, not the van's: a stop here is where
+the *driver* stays within 25 m."""
 
 import csv
 import io
 import zipfile
+from itertools import pairwise
 from math import hypot
 from pathlib import Path
 
@@ -74,7 +76,7 @@ def test_stops_lie_where_nobody_drives() -> None:
     for i, rows in enumerate(read_tracks(2)):
         stops = [e for e in watch(rows, i) if e[0] == "VehicleStop"]
         tracks += bool(stops)
-        for (t, _, _, driving), (t_next, *_) in zip(rows, rows[1:], strict=False):
+        for (t, _, _, driving), (t_next, *_) in pairwise(rows):
             if any(s[1] <= t < s[2] for s in stops):
                 stopped += t_next - t
                 driving_while_stopped += (t_next - t) * driving
