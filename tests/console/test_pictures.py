@@ -49,7 +49,7 @@ def test_screens(browser: Browser, server: Server, tmp_path: Path, variant: str)
     for name, path in screens(server).items():
         console.open(path)
         console.page.wait_for_selector("main h1", state="attached")
-        console.page.wait_for_timeout(900)
+        console.page.wait_for_timeout(600)
         console.page.screenshot(path=folder / f"{name}-{variant}.png")
         over = console.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         if over > 0:
