@@ -1,8 +1,8 @@
 """The real console in headless Chromium against a real server with the sample city.
 
-`MADANG_CONSOLE_URL` and `MADANG_CONSOLE_TOKEN` name a server that runs already; otherwise `madang demo` is started on free ports with a folder of
-its own. Skipped where Chromium or the built console is missing. Playwright's loop lives only as long as this folder's tests, because it may not stand
-beside another one.
+`MADANG_CONSOLE_URL` and `MADANG_CONSOLE_TOKEN` name a server that runs already; otherwise `madang demo` is started on free
+ports with a folder of its own. Skipped where Chromium or the built console is missing. Playwright's loop lives only as
+long as this folder's tests, because it may not stand beside another one.
 """
 
 import json
@@ -27,9 +27,6 @@ CHROMIUM = os.environ.get("MADANG_CHROMIUM") or shutil.which("chromium") or shut
 AXE = ROOT / "console/node_modules/axe-core/axe.min.js"
 READY_WITHIN_S = 120.0
 """The sample city's past is filled in before the server listens; then its first incident opens within 60 s."""
-
-# pytest-asyncio puts its own marks on everything; these tests are plain.
-pytestmark = pytest.mark.browser
 
 
 class Server:
@@ -112,7 +109,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             token = re.search(r"mdg_\S+", made.stdout)
             assert token, made.stdout
             found.token = token[0]
-            _wait("an incident that nobody has acknowledged", lambda: len(found.incidents("OPEN")) >= 3, process, log_path)
+            _wait(
+                "an incident that nobody has acknowledged", lambda: len(found.incidents("OPEN")) >= 3, process, log_path
+            )
             yield found
         finally:
             process.terminate()
@@ -141,7 +140,10 @@ class Console:
         self.errors: list[str] = []
         self.foreign: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" and "Failed to load" not in m.text else None)
+        page.on(
+            "console",
+            lambda m: self.errors.append(m.text) if m.type == "error" and "Failed to load" not in m.text else None,
+        )
         own = (server.url, "data:", "blob:")
         page.on("request", lambda request: None if request.url.startswith(own) else self.foreign.append(request.url))
 
@@ -170,7 +172,8 @@ class Console:
         """What axe-core finds that is serious or critical, as one line each."""
         self.page.evaluate(AXE.read_text())
         found = self.page.evaluate(
-            "async () => (await axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})).violations"
+            "async (tags) => (await axe.run(document, {runOnly: tags})).violations",
+            ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
         )
         return [
             f"{one['id']} ({one['impact']}): {one['help']} at {[node['target'] for node in one['nodes'][:3]]}"
