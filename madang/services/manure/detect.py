@@ -154,8 +154,10 @@ class RulesDetector:
 
     def _judge(self, state: State, now: Instant, completed_at: Instant, ref: Ref) -> Step:
         manifests = [
-            m for m in ref.list_records_by(model.MANIFEST, "vehicle", state.vehicle) if m.modified_at > now - KEEP
+            m for m in ref.list_records_by(model.MANIFEST, "vehicle", state.vehicle) if m.modified_at > now - 2 * KEEP
         ]
+        # An event must leave before the manifest that covered it does, or it would stand there without one.
+        state.events = [e for e in state.events if e.t1 > now - KEEP]
         findings: list[Finding] = []
         wakes: list[Instant] = []
         grace = int(ref.parameter(MANIFEST_GRACE_MIN) * MINUTE)

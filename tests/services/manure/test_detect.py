@@ -193,6 +193,22 @@ def test_09_a_late_story_withdraws_what_it_refutes() -> None:
     assert step.findings[0].situation == "manure:urn:ngsi-ld:ManureUnloading:x"
 
 
+def test_11_a_day_later_the_manifest_still_covers_its_haul() -> None:
+    """Judged again at the next day's haul, when yesterday's manifest has long not moved."""
+    case = Case().open().load().unload().finish().leave()
+    case.world.off(31 * 3_600)
+    case.world.drive(300)
+    case.data = {**case.data, "number": "M-2026-000002"}
+    case.data.pop("closedAt")
+    second = "urn:ngsi-ld:ManureManifest:M-2"
+    case.data["openedAt"] = render_instant(instant(case.world.t))
+    case.paper.append(make_manifest(case.world.t, "precheck", "PRECHECKED", 2, case.data, second))
+    case.load().unload()
+    case.data["closedAt"] = render_instant(instant(case.world.t))
+    case.paper.append(make_manifest(case.world.t, "finish", "AWAITING_CONFIRMATION", 3, case.data, second))
+    assert case.leave().findings() == {}
+
+
 def test_10_it_keeps_the_contract_and_has_words() -> None:
     case = Case().open().load()
     case.world.park(30).pump(-3_000, 120).park(30).drive(400)
