@@ -13,6 +13,7 @@ Every judgement is made again when an event is revised; a finding that no longer
 """
 
 from collections.abc import Iterable
+from math import sqrt
 
 import msgspec
 from msgspec import Struct, field
@@ -37,6 +38,9 @@ KEEP = 30 * HOUR
 """How long an event is kept for judging: a haul takes hours, a manifest is finished the same day."""
 EVENTS_MAX = 80
 BALANCE_WAIT = 12 * MINUTE
+LEVEL_ERROR_SHARE = 0.01
+"""1 sigma of a level between two events, as share of gross: slope of the place and road. Ours."""
+BALANCE_SIGMAS = 2.0
 LATE_WAIT = MINUTE
 """Beyond the grace, for a tap or a message that is on its way."""
 LOAD_BEFORE = 20 * MINUTE
@@ -325,10 +329,11 @@ class RulesDetector:
         residue = max(0.0, last.after - first.before)
         missing = loaded - arrived - residue
         share, least = ref.parameter(BALANCE_SHARE), ref.parameter(BALANCE_KG)
-        # The scale is not exact: what its own noise explains is not missing.
-        doubt = sum(e.error_kg**2 for e in (*loadings, *unloadings)) ** 0.5
         limit = min(share * loaded, least)
-        if abs(missing) - doubt <= limit:
+        # What was seen going elsewhere speaks for itself. The scale is not exact: what its noise and slopes explain is not missing.
+        elsewhere = sum(e.kg for e in unloadings) - arrived
+        noise = sum(e.error_kg**2 for e in (*loadings, *unloadings)) + 2 * (LEVEL_ERROR_SHARE * last.before) ** 2
+        if elsewhere <= limit and abs(missing) <= limit + BALANCE_SIGMAS * sqrt(noise):
             return base
         measures = (
             Measure("manure.measure.missing", round(abs(missing)), round(limit), "KGM", ">"),

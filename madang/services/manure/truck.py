@@ -51,6 +51,9 @@ SPOT_RADIUS = 25 * METRE
 SAME_PLACE = 150 * METRE
 SAME_EVENT_GAP = 30 * 60 * SECOND
 """Goes at one place with no more than this between them are one event."""
+SETTLING = 20 * 60 * SECOND
+SETTLING_SHARE = 0.12
+"""A change the other way at the same place, this soon and this small beside the event before it, is that event settling."""
 SILENCE = 60 * SECOND
 """Six missing messages: what is known then is judged as it stands."""
 GAP = 90 * SECOND
@@ -610,6 +613,7 @@ class Truck(Struct, array_like=True):
         sigma = self.noise * weight
         slope = SLOPE_SHARE * weight
         total = sum(tail)
+        least_up, least_down = self._least(LOADING, spec), self._least(UNLOADING, spec)
         for q in WINDOWS:
             if q > n:
                 break
@@ -622,13 +626,13 @@ class Truck(Struct, array_like=True):
                 pre = (base * base_n + (sum(before) if q > n // 2 else total - sum(tail[-q:]))) / pre_n
                 pre_var = sigma * sigma / pre_n
                 change = post - pre
-                if abs(change) >= spec.amount_min:
+                if change >= least_up or -change >= least_down:
                     z = sigmas(change, pre_var + post_var)
                     if z > best_z:
                         best_z, best_q, best_slope, best_ref, best_ref_var = z, q, False, pre, pre_var
             if self.level_var < UNKNOWN_VAR:
                 change = post - self.level
-                if abs(change) >= spec.amount_min:
+                if change >= least_up or -change >= least_down:
                     z = sigmas(change, self.level_var + post_var + slope * slope)
                     if z > best_z:
                         best_z, best_q, best_slope, best_ref, best_ref_var = (
@@ -663,6 +667,17 @@ class Truck(Struct, array_like=True):
             False,
             spec,
         )
+
+    def _least(self, kind: str, spec: Spec) -> float:
+        """The least change that counts at this spot. Right after a loading the load settles, foams and drains, and the level it was
+        taken for was picked from few samples: a small part of it the other way is no event."""
+        for fact in reversed(self.facts):
+            if fact.kind in (LOADING, UNLOADING) and fact.status != WITHDRAWN:
+                near = hypot(fact.x - self.spot_x, fact.y - self.spot_y) <= SAME_PLACE
+                if fact.kind != kind and near and self.t - fact.t1 <= SETTLING:
+                    return max(spec.amount_min, SETTLING_SHARE * fact.amount)
+                break
+        return spec.amount_min
 
     def _feed_crawl(self, t: int, w: int, x: int | None, y: int | None, spec: Spec) -> None:
         if x is None or y is None:

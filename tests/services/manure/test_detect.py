@@ -198,12 +198,13 @@ def test_11_a_day_later_the_manifest_still_covers_its_haul() -> None:
     case = Case().open().load().unload().finish().leave()
     case.world.off(31 * 3_600)
     case.world.drive(300)
-    case.data = {**case.data, "number": "M-2026-000002"}
+    plant = "urn:ngsi-ld:ManureTreatmentPlant:q"
+    case.data = {**case.data, "number": "M-2026-000002", "to": [plant]}
     case.data.pop("closedAt")
     second = "urn:ngsi-ld:ManureManifest:M-2"
     case.data["openedAt"] = render_instant(instant(case.world.t))
     case.paper.append(make_manifest(case.world.t, "precheck", "PRECHECKED", 2, case.data, second))
-    case.load().unload()
+    case.load().unload(place=plant)
     case.data["closedAt"] = render_instant(instant(case.world.t))
     case.paper.append(make_manifest(case.world.t, "finish", "AWAITING_CONFIRMATION", 3, case.data, second))
     assert case.leave().findings() == {}
