@@ -126,11 +126,11 @@ def test_an_incident_says_why(client: TestClient, city: TinyCity) -> None:
     }  # fmt: skip
     assert page["evidence"] == [{"entity_id": TRUCK, "label": "81가 1231", "attributes": ["grossWeight", "speed"],
                                  "from": "2026-11-23T02:04:14Z", "to": "2026-11-23T02:14:14Z"}]  # fmt: skip
-    assert page["involved"] == [{"id": TRUCK, "type": "Vehicle", "label": "81가 1231"},
-                                {"id": FARM, "type": "AgriFarm", "label": "행복농장"}]  # fmt: skip
+    assert page["involved"] == [{"id": TRUCK, "type": "Vehicle", "label": "81가 1231", "type_title": "Truck"},
+                                {"id": FARM, "type": "AgriFarm", "label": "행복농장", "type_title": "Livestock farm"}]  # fmt: skip
     assert [entry["action"] for entry in page["trail"]] == ["open"]
-    assert [(step["state"], step["at"]) for step in page["states"]][:2] == [
-        ("OPEN", "2026-11-23T02:14:14Z"), ("ACKNOWLEDGED", None)
+    assert [(step["state"], step["at"]) for step in page["states"]] == [
+        ("OPEN", "2026-11-23T02:14:14Z"), ("ACKNOWLEDGED", None), ("IN_PROGRESS", None), ("RESOLVED", None), ("REVIEWED", None)
     ]  # fmt: skip
     acknowledge = next(action for action in page["actions"] if action["name"] == "acknowledge")
     assert (

@@ -96,6 +96,8 @@ class Named(Struct, frozen=True):
     id: str
     type: str
     label: str
+    type_title: str
+    """What people call the type."""
 
 
 class ValueChange(Struct, frozen=True):

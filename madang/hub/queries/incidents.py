@@ -300,7 +300,7 @@ def _involved(look: Look, data: dict[str, Any]) -> list[Named]:
     for id_ in dict.fromkeys([*ids, *data.get("mergedFrom", [])]):
         entity = look.read.find_entity(id_)
         if entity is None:
-            named.append(Named(id_, "", look.label(id_)))
+            named.append(Named(id_, "", look.label(id_), ""))
         elif look.sees(entity):
-            named.append(Named(id_, entity.type, look.label(id_)))
+            named.append(Named(id_, entity.type, look.label(id_), look.type_title(entity.type)))
     return named

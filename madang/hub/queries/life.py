@@ -84,7 +84,8 @@ def _changes(look: Look, record_type: RecordType, before: dict[str, Any], after:
 
 
 def states(look: Look, record_type: RecordType, record: Record, entries: Sequence[TrailEntry]) -> list[StateStep]:
-    """The states that the record passed, in order, then those that usually come: the declared order after its state."""
+    """The states that the record passed, in order, then those that usually come: from each the next in the declared order that an
+    action leads to, up to a final one."""
     steps: list[StateStep] = []
     for entry in entries:
         if steps and steps[-1].state == entry.to_state:
@@ -93,21 +94,18 @@ def states(look: Look, record_type: RecordType, record: Record, entries: Sequenc
     procedure = record_type.procedure
     if record.state in procedure.final_states or record.state not in procedure.states:
         return steps
-    state, seen = record.state, {step.state for step in steps}
-    for _ in procedure.states:
-        following = next(
-            (
-                action.to_states[0]
-                for action in procedure.actions
-                if state in action.from_states and action.to_states[0] not in ("=", state)
-            ),
-            None,
-        )
-        if following is None or following in seen:
+    order = {name: place for place, name in enumerate(procedure.states)}
+    state = record.state
+    while state not in procedure.final_states:
+        onward = {
+            action.to_states[0]
+            for action in procedure.actions
+            if state in action.from_states and order.get(action.to_states[0], -1) > order[state]
+        }
+        if not onward:
             break
-        steps.append(StateStep(following, look.hub.words.state(following, look.lang, record_type), None, None))
-        seen.add(following)
-        state = following
+        state = min(onward, key=order.__getitem__)
+        steps.append(StateStep(state, look.hub.words.state(state, look.lang, record_type), None, None))
     return steps
 
 

@@ -77,7 +77,7 @@ def _related(look: Look, record: Record) -> list[Named]:
     for id_ in list(ids)[:RELATED_MAX]:
         entity = look.read.find_entity(id_)
         if entity is not None and look.sees(entity):
-            related.append(Named(id_, entity.type, look.label(id_)))
+            related.append(Named(id_, entity.type, look.label(id_), look.type_title(entity.type)))
     return related
 
 

@@ -14,4 +14,4 @@ def find(look: Look, text: str, limit: int) -> list[Named]:
     if not needle:
         return []
     page = look.query(Query(where=Contains(needle, LABEL_ATTRIBUTES), limit=limit))
-    return [Named(e.id, e.type, find_label(e) or last_part(e.id)) for e in page.entities]
+    return [Named(e.id, e.type, find_label(e) or last_part(e.id), look.type_title(e.type)) for e in page.entities]
