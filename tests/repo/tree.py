@@ -23,7 +23,7 @@ def list_files(*suffixes: str) -> tuple[Path, ...]:
             if path.is_dir():
                 if path.name not in SKIPPED_FOLDERS and not path.name.endswith(("_cache", ".egg-info", ".hypothesis")):
                     folders.append(path)
-            elif path.suffix in suffixes and path.name != ".git":  # a work tree beside the first has a file of that name
+            elif path.suffix in suffixes and path.name != ".git":  # a file in a second work tree
                 found.append(path)
     return tuple(sorted(found))
 
