@@ -36,7 +36,7 @@ soak: ## The long fault runs: at least 100 kills in about 30 minutes.
 	@scripts/setup.sh all
 	@.venv/bin/python -m pytest -q -m soak $(ARGS)
 
-bench: ## The benchmark ingest.mqtt.manure (docs in benchmarks/). ARGS=--help lists its options
+bench: ## The benchmark ingest.mqtt.manure (the others: benchmarks/README.md). ARGS=--help lists its options
 	@scripts/setup.sh run
 	@.venv/bin/python -m benchmarks.ingest_mqtt_manure $(ARGS)
 

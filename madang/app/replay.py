@@ -26,6 +26,8 @@ log = structlog.get_logger("madang.replay")
 
 SLACK = MINUTE
 """A detected event belongs to a known one when they overlap, give or take this much."""
+LENGTHS = (("60 to 120 s", MINUTE, 2 * MINUTE), ("120 s and more", 2 * MINUTE, DAY))
+"""Known stops are told apart by length: the cleaning detector calls only two minutes and more a stop."""
 AFTER = 6 * MINUTE
 """City time after the last message in which judgements may still complete."""
 
@@ -97,6 +99,7 @@ def _judge(hub: Hub, plan: Replay, tracks: int) -> dict[str, Any]:
     status = hub.sources.status(TRUCK_SOURCE.id)
     with hub.store.read() as read:
         incidents = [record.data for record in read.list_records("Incident")]
+    stops = _events(hub, "VehicleStop")
     rules: dict[str, int] = {}
     for incident in incidents:
         for entry in incident["findings"]:
@@ -106,7 +109,7 @@ def _judge(hub: Hub, plan: Replay, tracks: int) -> dict[str, Any]:
         "tracks": tracks,
         "rejected_tracks": [list(one) for one in plan.rejected],
         "messages": {"accepted": status.accepted, "duplicates": status.duplicates, "rejected": status.rejected},
-        "stops": _compare(_events(hub, "VehicleStop"), plan.stops),
+        "stops": {**_compare(stops, plan.stops), "by_length": _by_length(stops, plan.stops)},
         "unloadings": _compare(_events(hub, "ManureUnloading"), plan.unloadings),
         "incidents": len(incidents),
         "findings": rules,
@@ -129,12 +132,8 @@ def _events(hub: Hub, type_: str) -> list[tuple[str, Instant, Instant]]:
 def _compare(found: Sequence[tuple[str, Instant, Instant]], known: Iterable[Span]) -> dict[str, Any]:
     """One known event is found when a detected one overlaps it; a detected one is true when it overlaps a known one."""
     wanted = list(known)
-
-    def overlap(one: tuple[str, Instant, Instant], span: Span) -> bool:
-        return one[0] == span.vehicle and one[1] <= span.ended_at + SLACK and one[2] >= span.started_at - SLACK
-
-    hit = sum(any(overlap(one, span) for one in found) for span in wanted)
-    true = sum(any(overlap(one, span) for span in wanted) for one in found)
+    hit = sum(any(_overlap(one, span) for one in found) for span in wanted)
+    true = sum(any(_overlap(one, span) for span in wanted) for one in found)
     return {
         "known": len(wanted),
         "found": len(found),
@@ -143,3 +142,21 @@ def _compare(found: Sequence[tuple[str, Instant, Instant]], known: Iterable[Span
         "precision": round(true / len(found), 4) if found else None,
         "precision_ci": [round(x, 4) for x in wilson_interval(true, len(found))],
     }
+
+
+def _by_length(found: Sequence[tuple[str, Instant, Instant]], known: Sequence[Span]) -> dict[str, Any]:
+    """Recall apart by how long the known one lasted."""
+    parts = {}
+    for name, least, below in LENGTHS:
+        wanted = [span for span in known if least <= span.ended_at - span.started_at < below]
+        hit = sum(any(_overlap(one, span) for one in found) for span in wanted)
+        parts[name] = {
+            "known": len(wanted),
+            "recall": round(hit / len(wanted), 4) if wanted else None,
+            "recall_ci": [round(x, 4) for x in wilson_interval(hit, len(wanted))],
+        }
+    return parts
+
+
+def _overlap(one: tuple[str, Instant, Instant], span: Span) -> bool:
+    return one[0] == span.vehicle and one[1] <= span.ended_at + SLACK and one[2] >= span.started_at - SLACK

@@ -41,6 +41,20 @@ def test_2_a_short_walk_is_no_stop(town: Town) -> None:
     assert build_replay(town, [track], seed=1, start_at=START).stops == []  # 55 s
 
 
+def test_2b_the_label_does_not_show_in_what_is_sent(town: Town) -> None:
+    text = rows((6, 50.0, "Driving"), (30, 7.0, "OnFoot"), (6, 50.0, "Driving"))
+    walked, driven = (
+        build_replay(town, [parse_track("a.csv", t)], seed=1, start_at=START).events
+        for t in (text, text.replace("OnFoot", "Driving"))
+    )
+    sent = [
+        [(m["spd"], m["hdg"], m["lon"], m["lat"]) for e in events if (m := orjson.loads(e.payload))]
+        for events in (walked, driven)
+    ]
+    assert sent[0] == sent[1]
+    assert sent[0][20][0] == pytest.approx(5.04, abs=0.05)  # 7 m in 5 s
+
+
 def test_3_distances_are_kept(town: Town) -> None:
     track = parse_track("a.csv", rows((2, 100.0, "Driving")))
     a, b = (orjson.loads(e.payload) for e in build_replay(town, [track], seed=1, start_at=START).events)
