@@ -14,7 +14,7 @@ from msgspec import Struct
 from madang.access.roles import ENTITY_READ
 from madang.model.caller import Caller
 from madang.model.entity import Attributes, value_of
-from madang.ngsild.query import And, Compare, Node, Or
+from madang.ngsild.query import Compare, Or
 
 OWN_IDS_MAX = 10_000
 """Ids that a party owns and a predicate lists; a carrier with more vehicles than that needs another predicate."""
@@ -61,15 +61,6 @@ def scope(caller: Caller, subject: Subject, own_ids: Collection[str] = ()) -> Sc
     if subject.kind == "reference" and subject.data_class in ("public", "internal"):
         return Everything()
     return Nothing()
-
-
-def narrow(where: Node | None, visible: Scope) -> Node | None:
-    """`where` and the scope's predicate together. Ask for Nothing beforehand: it has no predicate (ValueError)."""
-    if isinstance(visible, Nothing):
-        raise ValueError("nothing is visible: do not query")
-    if isinstance(visible, Everything):
-        return where
-    return visible if where is None else And((where, visible))
 
 
 def sees(

@@ -4,7 +4,6 @@ from typing import Any
 
 from madang.access.roles import (
     ENTITY_READ,
-    ENTITY_WRITE,
     INCIDENT_READ,
     INGEST,
     MANIFEST_READ,
@@ -18,7 +17,6 @@ from madang.api.handlers import (
     entities,
     figures,
     incidents,
-    ngsild,
     operations,
     records,
     session,
@@ -27,6 +25,7 @@ from madang.api.handlers import (
     stream,
     tables,
 )
+from madang.api.ngsild_routes import NGSILD
 from madang.api.route import LOGGED_IN, PUBLIC, Param, Route
 from madang.hub.queries import answers
 from madang.hub.queries.entities import HISTORY_LIMIT_MAX
@@ -155,50 +154,8 @@ _SOURCES = (
           raw=sources.push, request=Any, response=sources.PushAnswer, source_login=True, tag="sources"),
 )  # fmt: skip
 
-_NGSILD_FORMAT = (
-    Param("options", "list", "keyValues, simplified, concise, normalized, sysAttrs, count"),
-    Param("format", description="representation", choices=("normalized", "concise", "simplified", "keyValues")),
-    Param("attrs", "list", "attributes to answer with"),
-    Param("local", "boolean", "only this broker; it is the only one for now"),
-)
-_NGSILD_LATER = ("pick", "omit", "lang", "join", "joinLevel", "containedBy", "datasetId", "entityMap", "jsonKeys",
-                 "expandValues", "geometryProperty", "csf", "scopeQ", "orderBy", "collation")  # fmt: skip
-
-_NGSILD = (
-    Route("GET", "/ngsi-ld/v1/entities/{id}", ENTITY_READ, "Retrieve an entity (5.7.1)", raw=ngsild.get_entity,
-          data_class="personal", response=dict[str, Any], tag="ngsi-ld",
-          parameters=(*_NGSILD_FORMAT, Param("type", "list", "types that it may have")), not_yet=_NGSILD_LATER),
-    Route("GET", "/ngsi-ld/v1/entities", ENTITY_READ, "Query entities (5.7.2)", ngsild.query_entities,
-          data_class="personal", response=list[dict[str, Any]], tag="ngsi-ld", not_yet=_NGSILD_LATER,
-          parameters=(Param("type", description="type, or several apart by commas"), Param("id", "list", "ids"),
-                      Param("idPattern", description="regular expression"),
-                      Param("q", description="query language of clause 4.9"),
-                      Param("georel", description="near;maxDistance==m, within, intersects, …"),
-                      Param("geometry"), Param("coordinates"), Param("geoproperty"),
-                      Param("count", "boolean", "answer NGSILD-Results-Count"), *_NGSILD_FORMAT,
-                      _limit(100, ngsild.LIMIT_MAX, 0), _OFFSET)),
-    Route("POST", "/ngsi-ld/v1/entities", ENTITY_WRITE, "Create an entity (5.6.1)", ngsild.create_entity,
-          request=dict[str, Any], status=201, tag="ngsi-ld", parameters=(_NGSILD_FORMAT[3],)),
-    Route("DELETE", "/ngsi-ld/v1/entities/{id}", ENTITY_WRITE, "Delete an entity (5.6.6)", ngsild.delete_entity,
-          status=204, tag="ngsi-ld", parameters=(_NGSILD_FORMAT[3],), not_yet=("type",)),
-    Route("PATCH", "/ngsi-ld/v1/entities/{id}", ENTITY_WRITE, "Merge an entity (5.6.17): 409 for a record",
-          ngsild.merge_entity, request=dict[str, Any], status=204, tag="ngsi-ld",
-          not_yet=("options", "format", "observedAt", "lang", "type")),
-    Route("POST", "/ngsi-ld/v1/entities/{id}/attrs", ENTITY_WRITE, "Append attributes (5.6.3)",
-          ngsild.append_attributes, request=dict[str, Any], status=204, tag="ngsi-ld",
-          parameters=(Param("options", "list", "noOverwrite"), _NGSILD_FORMAT[3]), not_yet=("type",)),
-    Route("PATCH", "/ngsi-ld/v1/entities/{id}/attrs", ENTITY_WRITE, "Update attributes (5.6.2)",
-          ngsild.update_attributes, request=dict[str, Any], status=204, tag="ngsi-ld",
-          parameters=(_NGSILD_FORMAT[3],), not_yet=("type",)),
-    Route("POST", "/ngsi-ld/v1/entityOperations/upsert", ENTITY_WRITE, "Create or change many (5.6.8)", ngsild.upsert,
-          request=list[dict[str, Any]], response=list[str], status=201, tag="ngsi-ld",
-          parameters=(Param("options", "list", "update, replace"), _NGSILD_FORMAT[3])),
-    Route("GET", "/ngsi-ld/v1/types", ENTITY_READ, "Entity types that there are (5.7.5)", ngsild.list_types,
-          response=dict[str, Any], tag="ngsi-ld", parameters=(_NGSILD_FORMAT[3],), not_yet=("details",)),
-)  # fmt: skip
-
 ROUTES: tuple[Route, ...] = (
-    *_OPERATIONS, *_SESSION, *_PICTURE, *_INCIDENTS, *_RECORD, *_ENTITIES, *_SOURCES, *_NGSILD,
+    *_OPERATIONS, *_SESSION, *_PICTURE, *_INCIDENTS, *_RECORD, *_ENTITIES, *_SOURCES, *NGSILD,
 )  # fmt: skip
 
 CONSOLE = Route("GET", "/{path}", PUBLIC, "The console's files", static.get_file, data_class="public", tag="console",

@@ -95,6 +95,27 @@ class QuarantineRow(Struct, frozen=True):
     payload: bytes
 
 
+class Body(Struct, frozen=True):
+    """An entity unparsed: what a retrieve can answer with."""
+
+    type: str
+    attributes: str
+    """The attributes as JSON text, by key."""
+    is_plain: bool
+    """One type, no scope, no attribute with several instances, nothing that expires: type and attributes are all there is."""
+
+
+class AttributeUse(Struct, frozen=True):
+    """How entities of a type use an attribute."""
+
+    entity_type: str
+    name: str
+    kind: str
+    """NGSI-LD attribute type: Property, Relationship, …"""
+    count: int
+    """Entities that have it so."""
+
+
 class DueDeadline(Struct, frozen=True):
     record_id: str
     deadline: Deadline
@@ -119,10 +140,13 @@ class Read(Protocol):
         """`recorded_at` of the log's last row; 0 for an empty log."""
         ...
 
-    def find_entity(self, id_: str) -> Entity | None: ...
+    def find_entity(self, id_: str, *, stamps: bool = False) -> Entity | None:
+        """The entity as it is stored, also when it or some of it has expired (see `madang.model.entity.alive_at`). `stamps` loads
+        when its attributes were created and modified."""
+        ...
 
-    def find_entity_body(self, id_: str) -> tuple[str, str] | None:
-        """(type, attributes as JSON text) of an entity: for answers that need not look into it."""
+    def find_entity_body(self, id_: str) -> Body | None:
+        """The entity unparsed: for answers that need not look into it."""
         ...
 
     def query(self, query: Query) -> Page: ...
@@ -132,7 +156,15 @@ class Read(Protocol):
         ...
 
     def list_types(self) -> dict[str, int]:
-        """Entity types with their number of entities."""
+        """Entity types by name with their number of entities; one with several types counts under each."""
+        ...
+
+    def list_attributes(self, types: Sequence[str] | None = None) -> list[AttributeUse]:
+        """Attributes in use by entities of these types (None: all), by (type, name, kind). Cost: looks at every entity of them."""
+        ...
+
+    def list_expired(self, now: Instant, limit: int) -> list[str]:
+        """Ids of entities of which something has expired at `now`, the longest expired first (clause 4.22)."""
         ...
 
     def find_record(self, id_: str) -> Record | None: ...
@@ -227,10 +259,26 @@ class Tx(Read, Protocol):
         ...
 
     def put_entity(
-        self, id_: str, type_: str, attributes: Attributes, source: str, *, reference: bool, replace: bool
+        self,
+        id_: str,
+        type_: str,
+        attributes: Attributes,
+        source: str,
+        *,
+        reference: bool,
+        replace: bool,
+        remove: Sequence[str] = (),
+        types: Sequence[str] | None = None,
+        scopes: Sequence[str] | None = None,
+        expires_at: Instant | None = None,
     ) -> Change:
         """Create or change an entity by API or import, observed now. `reference` keeps the whole version; `replace` drops
-        attributes that are not given."""
+        whatever is not given.
+
+        attributes: instances to write, by key; `remove`: keys to take away, those that are absent are passed over.
+        type_: the first type; `types`: all of them, the first one first, when there are more. None: further types stay while
+        `type_` does. `scopes`: None leaves them as they are, empty takes them away. `expires_at`: None leaves it as it is, `NEVER`
+        takes it away. The change names what was taken away in `removed`."""
         ...
 
     def delete_entity(self, id_: str, source: str) -> Change | None: ...

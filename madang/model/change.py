@@ -57,6 +57,8 @@ class Change(Struct, frozen=True):
     record: Record | None = None
     """For RECORD: the record as the action left it."""
     received_at: Instant = 0
+    removed: tuple[str, ...] = ()
+    """Keys of the attribute instances that this change took away. A DELETION takes all and lists none."""
 
     def value(self, name: str, default: Any = None) -> Any:
         """The plain value of an attribute of this change, or `default` when it did not change."""

@@ -4,18 +4,27 @@ An attribute is kept as its NGSI-LD normalised member (ETSI GS CIM 009 clause 4.
 ``{"type": "Property", "value": 12.5, "unitCode": "KMH", "observedAt": "2026-11-23T02:14:09Z"}``. It is what the API
 answers with, so a stored entity can be served without being rebuilt. Names are stored as the core @context compacts
 them: short for core terms and for the default vocabulary, a full URI for everything else.
+
+An attribute may have several instances, told apart by their `datasetId` (clause 4.5.5). The default instance stands
+under the plain name, every other one under `instance_key(name, dataset_id)`.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
-from madang.model.time import Instant
+from madang.model.time import Instant, parse_instant
 
 Attribute = dict[str, Any]
 """One NGSI-LD normalised attribute."""
 Attributes = dict[str, Attribute]
-"""Attributes by name."""
+"""Attribute instances by key: the name, or `instance_key(name, dataset_id)` for an instance with a datasetId."""
+Stamps = dict[str, tuple[Instant, Instant]]
+"""(created, modified) of attribute instances by key."""
+NEVER: Instant = 0
+"""As an expiry: takes one away."""
 
 ATTRIBUTES_MAX = 256
 """Attributes in one reading. A truck has ten, the largest Smart Data Model about a hundred; more is a broken payload."""
@@ -23,11 +32,31 @@ ID_LENGTH_MAX = 512
 """Characters in an entity id."""
 
 
+def instance_key(name: str, dataset_id: str | None) -> str:
+    """The key of an attribute instance. A blank parts the two: it stands in no name and in no URI.
+
+    >>> instance_key("speed", None), instance_key("speed", "urn:gps")
+    ('speed', 'speed urn:gps')
+    """
+    return name if dataset_id is None else f"{name} {dataset_id}"
+
+
+def split_key(key: str) -> tuple[str, str | None]:
+    """(name, dataset id) of an instance's key; the dataset id of the default instance is None.
+
+    >>> split_key("speed"), split_key("speed urn:gps")
+    (('speed', None), ('speed', 'urn:gps'))
+    """
+    name, blank, dataset_id = key.partition(" ")
+    return name, (dataset_id if blank else None)
+
+
 class Entity(Struct, frozen=True):
     """A thing with attributes, as it is now."""
 
     id: str
     type: str
+    """Its type; the first one when it has several (see `types`)."""
     attributes: Attributes
     created_at: Instant
     modified_at: Instant
@@ -35,6 +64,19 @@ class Entity(Struct, frozen=True):
     """The newest `observed_at` among its readings."""
     seq: int
     """Change-log sequence of the last change."""
+    types: tuple[str, ...] = ()
+    """All types when it has more than one (clause 4.16), else empty."""
+    scopes: tuple[str, ...] = ()
+    """Its scopes (clause 4.18), such as ``/Madrid/Gardens``."""
+    expires_at: Instant | None = None
+    """When it goes away by itself (clause 4.22); None: never."""
+    stamps: Stamps = {}
+    """When each attribute instance was created and last modified. Loaded only when asked for; else empty."""
+
+    @property
+    def all_types(self) -> tuple[str, ...]:
+        """Every type it has, the first one first."""
+        return self.types or (self.type,)
 
 
 class Reading(Struct, frozen=True):
@@ -74,6 +116,34 @@ def value_of(attribute: Attribute | None) -> Any:
     if "value" in attribute:
         return attribute["value"]
     return attribute.get("object")
+
+
+def next_expiry(attributes: Mapping[str, Attribute], expires_at: Instant | None = None) -> Instant | None:
+    """When the entity or the first of its attributes expires (clause 4.22); None: nothing of it does."""
+    times = [parse_instant(a["expiresAt"]) for a in attributes.values() if "expiresAt" in a]
+    if expires_at is not None:
+        times.append(expires_at)
+    return min(times, default=None)
+
+
+def expired_keys(attributes: Mapping[str, Attribute], now: Instant) -> list[str]:
+    """Keys of the attribute instances that have expired at `now`."""
+    return [k for k, a in attributes.items() if "expiresAt" in a and parse_instant(a["expiresAt"]) <= now]
+
+
+def alive_at(entity: Entity, now: Instant) -> Entity | None:
+    """The entity without what has expired at `now`; None when it has expired as a whole."""
+    if entity.expires_at is not None and entity.expires_at <= now:
+        return None
+    gone = expired_keys(entity.attributes, now)
+    if not gone:
+        return entity
+    return replace(entity, attributes={k: a for k, a in entity.attributes.items() if k not in gone})
+
+
+def names_of(keys: Iterable[str]) -> set[str]:
+    """The attribute names of instance keys."""
+    return {key.partition(" ")[0] for key in keys}
 
 
 def prop(value: Any, unit: str | None = None) -> Attribute:

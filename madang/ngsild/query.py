@@ -2,24 +2,36 @@
 
 A store compiles it to SQL as text plus bound parameters; values never enter the text. Access policy adds its
 predicate by wrapping `where` in an `And`.
+
+A condition on an attribute holds when one of its instances (see `madang.model.entity.instance_key`) meets it. Where an
+attribute's name stands, the members of the entity itself in `ENTITY_MEMBERS` may stand too.
 """
 
 from typing import Any
 
 from msgspec import Struct
 
+from madang.model.time import Instant
+
+ENTITY_MEMBERS = frozenset({"id", "type", "createdAt", "modifiedAt", "expiresAt"})
+"""Members of an entity that can be compared and ordered by like an attribute: no attribute has such a name."""
+METADATA = frozenset({"observedAt", "createdAt", "modifiedAt", "expiresAt", "unitCode", "datasetId"})
+"""Members of an attribute that are plain values, not sub-attributes."""
+ANY_LANGUAGE = "*"
+"""As the only member of a path: any language of a LanguageProperty (clause 4.9)."""
+
 
 class Compare(Struct, frozen=True):
     """`attribute op value`. `op`: ``==``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``~=`` (regular expression), ``!~=``.
 
-    Compares the plain value (or a Relationship's object). A list value on the right of ``==`` means any of them.
-    Instants compare as text in RFC 3339 UTC."""
+    Compares the plain value (a Relationship's object, a VocabProperty's word), or an item of it when it is an array. A list on the
+    right of ``==`` means any of them. Numbers compare with numbers and text with text; instants as text in RFC 3339 UTC."""
 
     attribute: str
     op: str
     value: Any
     path: tuple[str, ...] = ()
-    """Members inside the value, for ``attribute[a.b]``."""
+    """Members inside the value, for ``attribute[a.b]``; a language for a LanguageProperty."""
     sub: tuple[str, ...] = ()
     """Sub-attributes (or ``observedAt``, ``unitCode``), for ``attribute.a.b``."""
 
@@ -50,6 +62,27 @@ class Contains(Struct, frozen=True):
     attributes: tuple[str, ...]
 
 
+class OfType(Struct, frozen=True):
+    """The entity has this type, perhaps among others (clause 4.17)."""
+
+    name: str
+
+
+class InScope(Struct, frozen=True):
+    """One of the entity's scopes matches the pattern: a path in which ``+`` stands for one level and a last ``#`` for the rest
+    (clause 4.19). See `madang.ngsild.scope`."""
+
+    pattern: str
+
+
+class Linked(Struct, frozen=True):
+    """The entity that the Relationship leads to meets the condition, for ``attribute{a>1}`` (clause 4.9)."""
+
+    attribute: str
+    item: "Node"
+    sub: tuple[str, ...] = ()
+
+
 class And(Struct, frozen=True):
     items: tuple["Node", ...]
 
@@ -62,7 +95,7 @@ class Not(Struct, frozen=True):
     item: "Node"
 
 
-Node = Compare | Between | Exists | Contains | And | Or | Not
+Node = Compare | Between | Exists | Contains | OfType | InScope | Linked | And | Or | Not
 
 
 class Near(Struct, frozen=True):
@@ -83,21 +116,45 @@ class Spatial(Struct, frozen=True):
     property: str = "location"
 
 
+class Order(Struct, frozen=True):
+    """Order by an attribute's plain value or an entity's member (clause 4.23); entities without it come last. Numbers come
+    before text."""
+
+    attribute: str
+    descending: bool = False
+    path: tuple[str, ...] = ()
+    sub: tuple[str, ...] = ()
+    collated: bool = False
+    """Texts as people sort them (letters first, then accents, then case), not by code point."""
+
+
+class ByDistance(Struct, frozen=True):
+    """Order by the distance to `geometry` (GeoJSON), nearest first unless `descending`; entities without a place come last."""
+
+    geometry: dict[str, Any]
+    property: str = "location"
+    descending: bool = False
+
+
 class Query(Struct, frozen=True):
-    """All conditions hold at once. Order: by `sort`, then id."""
+    """All conditions hold at once. Order: by `order`, then id."""
 
     types: tuple[str, ...] = ()
+    """Entities that have at least one of these types."""
     ids: tuple[str, ...] = ()
     id_pattern: str | None = None
     attributes: tuple[str, ...] = ()
     """Entities that have at least one of them."""
     where: Node | None = None
     place: Near | Spatial | None = None
-    sort: str | None = None
-    """Attribute name; ``-`` before it for descending; None: id."""
+    order: tuple[Order | ByDistance, ...] = ()
     limit: int = 100
     after: str | None = None
-    """Continue after this id (only when sorted by id)."""
+    """Continue after this id (only when ordered by id)."""
     offset: int = 0
     count: bool = False
     """Also count all matches."""
+    alive_at: Instant | None = None
+    """Leave out what has expired at this instant (clause 4.22); None: take everything that is stored."""
+    stamps: bool = False
+    """Also load `Entity.stamps`."""

@@ -2,9 +2,9 @@
 
 import pytest
 
-from madang.access.policy import Everything, Mask, Nothing, Subject, mask_of, narrow, scope, sees
+from madang.access.policy import Everything, Mask, Nothing, Subject, mask_of, scope, sees
 from madang.access.roles import caller_of
-from madang.ngsild.query import And, Compare, Exists, Or
+from madang.ngsild.query import Compare, Or
 
 VEHICLE = Subject("Vehicle", "thing", "personal", parties=("owner",))
 PARCEL = Subject("AgriParcel", "reference")
@@ -42,16 +42,6 @@ def test_a_carrier_sees_the_map_but_no_personal_register_and_no_undeclared_thing
     assert scope(carrier, PARCEL) == Everything()
     assert scope(carrier, PERSON) == Nothing()
     assert scope(carrier, COMPLAINT) == Nothing()
-
-
-def test_narrow_adds_the_predicate() -> None:
-    own = Or((Compare("owner", "==", [CARRIER]),))
-    assert narrow(None, Everything()) is None
-    assert narrow(Exists("speed"), Everything()) == Exists("speed")
-    assert narrow(None, own) == own
-    assert narrow(Exists("speed"), own) == And((Exists("speed"), own))
-    with pytest.raises(ValueError):
-        narrow(None, Nothing())
 
 
 def test_sees_one_entity_by_the_same_rule() -> None:

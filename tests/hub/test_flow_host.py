@@ -10,7 +10,7 @@ from madang.model.entity import Reading, prop
 from madang.model.time import SECOND
 from madang.stores.sqlite import SqliteStore
 from tests.flow.counting import Counting, Echo
-from tests.stores.check_store import T0, ManualClock
+from tests.stores.kit import T0, ManualClock
 
 
 class City:

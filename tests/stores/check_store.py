@@ -4,44 +4,32 @@
 from a store's own test. Expected values are written out by hand; nothing is computed by the store under check.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from madang.hub.ports import Store, StoreClosed, Tx
+from madang.hub.ports import StoreClosed, Tx
 from madang.model.change import CLOCK, READING, RECORD, REFERENCE, Transition
 from madang.model.entity import Reading, geo, point, prop, rel
 from madang.model.record import Record
-from madang.model.time import SECOND, parse_instant
-from madang.ngsild.query import And, Between, Compare, Contains, Exists, Near, Not, Or, Query, Spatial
+from madang.model.time import SECOND
+from madang.ngsild.query import (
+    And,
+    Between,
+    Compare,
+    Contains,
+    Exists,
+    Near,
+    Not,
+    Or,
+    Order,
+    Query,
+    Spatial,
+)
 from madang.procedure.contract import Deadline
-
-Make = Callable[[Path, Any], Store]
-T0 = parse_instant("2026-11-23T02:00:00Z")
-TRUCK = "urn:ngsi-ld:Vehicle:T1"
-SQUARE = {
-    "type": "Polygon",
-    "coordinates": [[[127.0, 36.0], [127.01, 36.0], [127.01, 36.01], [127.0, 36.01], [127.0, 36.0]]],
-}
-
-
-class ManualClock:
-    """A clock that is told."""
-
-    def __init__(self, now: int = T0) -> None:
-        self.time = now
-
-    def now(self) -> int:
-        return self.time
-
-
-def reading(at: int, weight: float | None = None, lon: float = 127.0, lat: float = 36.0, id_: str = TRUCK) -> Reading:
-    attributes = {"location": point(lon, lat)}
-    if weight is not None:
-        attributes["grossWeight"] = prop(weight, "KGM")
-    return Reading(id_, "Vehicle", at, attributes)
+from tests.stores import check_entities
+from tests.stores.kit import SQUARE, T0, TRUCK, Make, ManualClock, reading
 
 
 def check_store(make: Make, folder: Path) -> None:
@@ -301,7 +289,7 @@ def check_queries(make: Make, folder: Path) -> None:
         (Query(where=Compare("plate", "~=", "[89]$")), ["T8", "T9"]),
         (Query(where=Contains("가 5", ("plate",))), ["T5"]),
         (Query(where=Contains("%", ("plate",))), []),
-        (Query(types=("Vehicle",), sort="-speed", limit=2), ["T9", "T8"]),
+        (Query(types=("Vehicle",), order=(Order("speed", descending=True),), limit=2), ["T9", "T8"]),
         (Query(types=("Vehicle",), limit=3, after="urn:ngsi-ld:Vehicle:T6"), ["T7", "T8", "T9"]),
         (Query(types=("Vehicle",), limit=2, offset=8), ["T8", "T9"]),
         (Query(attributes=("speed",), limit=1), ["T0"]),
@@ -406,4 +394,9 @@ def check_listeners_see_commits_in_order(make: Make, folder: Path) -> None:
         store.write(lambda tx: None)
 
 
-CHECKS = [value for name, value in sorted(globals().items()) if name.startswith("check_") and name != "check_store"]
+CHECKS = [
+    value
+    for names in (globals(), vars(check_entities))
+    for name, value in sorted(names.items())
+    if name.startswith("check_") and name not in ("check_store", "check_entities")
+]

@@ -6,9 +6,12 @@ import apsw
 import pytest
 
 from madang.hub.ports import StoreError, StoreFull, StoreLocked
+from madang.model.entity import prop
 from madang.model.time import SECOND
 from madang.stores.sqlite import SqliteStore
-from tests.stores.check_store import CHECKS, T0, TRUCK, ManualClock, reading
+from tests.stores.check_store import CHECKS
+from tests.stores.kit import T0, TRUCK, ManualClock, reading
+from tests.stores.schema_v1 import DDL as DDL_1
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.__name__)
@@ -31,6 +34,56 @@ def test_newer_schema_is_refused_and_not_touched(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(StoreError, match="upgrade Madang"):
         SqliteStore(tmp_path, ManualClock())
+
+
+def test_a_file_of_version_1_is_brought_up_and_keeps_what_it_holds(tmp_path: Path) -> None:
+    db = apsw.Connection(str(tmp_path / "default.db"))
+    db.execute(DDL_1)
+    body = '{"a":{"type":"Property","value":1},"b":{"type":"Property","value":2}}'
+    db.execute(
+        "INSERT INTO entity VALUES (1, 'urn:E:1', 'T', ?, ?, ?, ?, 7, NULL, NULL, 0)", (body, T0, T0 + SECOND, T0)
+    )
+    db.execute(
+        "INSERT INTO log VALUES (7, 'reading', ?, ?, ?, 'urn:E:1', 'T', 's', 0, ?, NULL)", (T0 + SECOND, T0, T0, body)
+    )
+    db.pragma("user_version", 1)
+    db.close()
+    store = SqliteStore(tmp_path, ManualClock(T0 + 5 * SECOND))
+    with store.read() as read:
+        entity = read.find_entity("urn:E:1", stamps=True)
+        assert entity is not None
+        assert (entity.attributes["b"], entity.types, entity.scopes, entity.expires_at) == (prop(2), (), (), None)
+        assert entity.stamps == {"a": (T0, T0 + SECOND), "b": (T0, T0 + SECOND)}
+        assert [(c.seq, c.removed) for c in read.read_log(0, 9)] == [(7, ())]
+    store.write(
+        lambda tx: tx.put_entity("urn:E:1", "T", {"a": prop(5)}, "s", reference=False, replace=False, scopes=["/x"])
+    ).result(5)
+    store.close()
+    store = SqliteStore(tmp_path, ManualClock(T0 + 6 * SECOND))
+    with store.read() as read:
+        entity = read.find_entity("urn:E:1", stamps=True)
+        assert entity is not None and entity.scopes == ("/x",)
+        assert entity.stamps == {"a": (T0, T0 + 5 * SECOND), "b": (T0, T0 + SECOND)}
+    store.close()
+
+
+def test_a_migrated_file_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
+    def tables(folder: Path) -> dict[str, list[tuple[str, str, int]]]:
+        db = apsw.Connection(str(folder / "default.db"))
+        names = [row[0] for row in db.execute("SELECT name FROM sqlite_schema ORDER BY name").fetchall()]
+        found = {n: [(r[1], r[2], r[3]) for r in db.execute(f"PRAGMA table_info('{n}')").fetchall()] for n in names}
+        db.close()
+        return found
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    db = apsw.Connection(str(old / "default.db"))
+    db.execute(DDL_1)
+    db.pragma("user_version", 1)
+    db.close()
+    for folder in (old, new):
+        SqliteStore(folder, ManualClock()).close()
+    assert tables(old) == tables(new)
 
 
 def test_file_that_is_no_database_is_named(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from madang.hub.queries.look import Look
 from madang.hub.queries.records import summary_of
 from madang.model.entity import Attribute, AttributeType, Entity, value_of
 from madang.model.time import DAY, MILLISECOND, SECOND, Instant, render_instant
-from madang.ngsild.query import Compare, Or, Query
+from madang.ngsild.query import Compare, Or, Order, Query
 from madang.procedure.incident import INCIDENT_TYPE
 
 DERIVED_MAX = 50
+NEWEST_FIRST = (Order("startedAt", descending=True),)
 RECORDS_MAX = 50
 HISTORY_LIMIT_MAX = 50_000
 """Values of one attribute in one answer."""
@@ -111,7 +112,7 @@ def derived_of(look: Look, id_: str) -> list[DerivedRow]:
         if declared.kind != "derived" or not names:
             continue
         where = Or(tuple(Compare(name, "==", id_) for name in names))
-        page = look.query(Query(types=(declared.name,), where=where, sort="-startedAt", limit=DERIVED_MAX))
+        page = look.query(Query(types=(declared.name,), where=where, order=NEWEST_FIRST, limit=DERIVED_MAX))
         rows += [_derived(look, entity, look.title(declared.title, declared.name)) for entity in page.entities]
     rows.sort(key=lambda row: row.startedAt or "", reverse=True)
     return rows[:DERIVED_MAX]

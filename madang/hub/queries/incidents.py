@@ -26,12 +26,13 @@ from madang.model.finding import SEVERITIES, Finding
 from madang.model.finding import Measure as FindingMeasure
 from madang.model.record import Record
 from madang.model.time import render_instant
-from madang.ngsild.query import And, Compare, Node, Or, Query
+from madang.ngsild.query import And, Compare, Node, Or, Order, Query
 from madang.procedure.incident import INCIDENT_TYPE, LIVE_STATES, finding_in
 
 CANDIDATES_MAX = 2_000
 """Incidents that one question looks at, the newest; more than that, and the answer says that it is cut."""
 TEXT_LENGTH_MAX = 200
+NEWEST_FIRST = (Order("openedAt", descending=True),)
 LANES = ("act", "look", "log")
 
 
@@ -53,7 +54,7 @@ def list_incidents(look: Look, asked: IncidentFilter) -> IncidentList:
     """The queue: live incidents first, worst first, then newest first. Raises Refused without the permission."""
     look.require_type(INCIDENT_TYPE)
     page = look.query(
-        Query(types=(INCIDENT_TYPE,), where=_where(asked), sort="-openedAt", limit=CANDIDATES_MAX, count=True)
+        Query(types=(INCIDENT_TYPE,), where=_where(asked), order=NEWEST_FIRST, limit=CANDIDATES_MAX, count=True)
     )
     found = page.entities
     truncated = (page.total or 0) > len(found)
@@ -85,7 +86,7 @@ def incidents_of(look: Look, entity_id: str, limit: int = 20) -> list[IncidentSu
     if not look.may_see_type(INCIDENT_TYPE):
         return []
     where = Or((Compare("subject", "==", entity_id), Compare("involved", "==", entity_id)))
-    page = look.query(Query(types=(INCIDENT_TYPE,), where=where, sort="-openedAt", limit=limit))
+    page = look.query(Query(types=(INCIDENT_TYPE,), where=where, order=NEWEST_FIRST, limit=limit))
     return _summaries(look, page.entities)
 
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import msgspec
 
-from madang.access.policy import Everything, Mask, Nothing, Scope, Subject, mask_of, narrow, plain_values, scope, sees
+from madang.access.policy import Everything, Mask, Nothing, Scope, Subject, mask_of, plain_values, scope, sees
 from madang.hub.hub import Hub
 from madang.hub.ports import Page, Read
 from madang.hub.queries.errors import NotFound, Refused
 from madang.hub.words import find_label, last_part
 from madang.model.caller import Caller
-from madang.model.entity import Entity
+from madang.model.entity import Entity, alive_at
 from madang.model.finding import Reason
 from madang.model.record import Record
-from madang.ngsild.query import Compare, Or, Query
+from madang.ngsild.query import And, Compare, Linked, Node, Not, OfType, Or, Query
 from madang.procedure.contract import RecordType
 
 OWN_IDS_MAX = 10_000
@@ -31,6 +31,8 @@ class Look:
         self.read = read
         self.now = hub.clock.now()
         self._own_ids: frozenset[str] | None = None
+        self._predicate: Node | None = None
+        self._has_predicate = False
         self._labels: dict[str, str] = {}
 
     # ── policy ──────────────────────────────────────────────────────────────
@@ -84,51 +86,51 @@ class Look:
         return mask_of(self.caller, self.subject(type_))
 
     def query(self, query: Query) -> Page:
-        """A query of one or more types, narrowed to what the caller sees. Types that it may not see give nothing."""
-        types = query.types or tuple(self.read.list_types())
-        plain: list[str] = []
-        restricted: list[tuple[str, Or]] = []
-        for type_ in types:
-            visible = self.scope(type_)
-            if isinstance(visible, Everything):
-                plain.append(type_)
-            elif isinstance(visible, Or):
-                restricted.append((type_, visible))
-        if not plain and not restricted:
+        """A query narrowed to what the caller sees and to what has not expired. Types that it may not see give nothing."""
+        if query.types and not any(self.may_see_type(type_) for type_ in query.types):
             return Page([], 0 if query.count else None, None)
-        if restricted and (plain or len(restricted) > 1):
-            return self._query_mixed(query, plain, restricted)
-        if restricted:
-            type_, predicate = restricted[0]
-            return self.read.query(msgspec.structs.replace(query, types=(type_,), where=narrow(query.where, predicate)))
-        if not query.types and len(plain) == len(types):
-            return self.read.query(query)
-        return self.read.query(msgspec.structs.replace(query, types=tuple(plain)))
+        where = query.where
+        predicate = self.predicate
+        if predicate is not None:
+            where = predicate if where is None else And((narrow_linked(where, predicate), predicate))
+        return self.read.query(msgspec.structs.replace(query, where=where, alive_at=self.now))
 
-    def _query_mixed(self, query: Query, plain: list[str], restricted: list[tuple[str, Or]]) -> Page:
-        """Types under different predicates in one list: asked one by one and put together by id. Only for callers of a
-        party, whose share is small; sorted by id only."""
-        wanted = query.offset + query.limit
-        parts = [(tuple(plain), query.where)] if plain else []
-        parts += [((type_,), narrow(query.where, predicate)) for type_, predicate in restricted]
-        entities: list[Entity] = []
-        total = 0
-        for types, where in parts:
-            page = self.read.query(
-                msgspec.structs.replace(query, types=types, where=where, limit=wanted + 1, offset=0, sort=None)
-            )
-            entities += page.entities
-            total += page.total or 0
-        entities.sort(key=lambda entity: entity.id)
-        shown = entities[query.offset : wanted]
-        more = len(entities) > wanted
-        return Page(shown, total if query.count else None, shown[-1].id if more and shown else None)
+    @property
+    def predicate(self) -> Node | None:
+        """What an entity must meet to be seen by this caller; None: all are. An entity with several types must be visible under each
+        type that a sector declares."""
+        if not self._has_predicate:
+            self._predicate = self._find_predicate()
+            self._has_predicate = True
+        return self._predicate
+
+    def _find_predicate(self) -> Node | None:
+        registry = self.hub.registry
+        scopes = {name: self.scope(name) for name in (*registry.entity_types, *registry.record_types)}
+        items: list[Node] = []
+        if not isinstance(self.scope(""), Everything):  # types that no sector declares
+            visible = [name for name, seen in scopes.items() if not isinstance(seen, Nothing)]
+            items.append(Or(tuple(OfType(name) for name in visible)))
+        for name, seen in scopes.items():
+            if isinstance(seen, Nothing):
+                items.append(Not(OfType(name)))
+            elif isinstance(seen, Or):
+                items.append(Or((Not(OfType(name)), seen)))
+        if not items:
+            return None
+        return items[0] if len(items) == 1 else And(tuple(items))
 
     def sees(self, entity: Entity) -> bool:
-        """May the caller see this entity?"""
-        subject = self.subject(entity.type)
-        own = self.own_ids if subject.parties else ()
-        return sees(self.caller, subject, plain_values(entity.attributes), own, entity.id)
+        """May the caller see this entity? Under each of its types that a sector declares."""
+        registry = self.hub.registry
+        declared = [t for t in entity.all_types if t in registry.entity_types or t in registry.record_types]
+        values = plain_values(entity.attributes)
+        for type_ in declared or [""]:
+            subject = self.subject(type_)
+            own = self.own_ids if subject.parties else ()
+            if not sees(self.caller, subject, values, own, entity.id):
+                return False
+        return True
 
     def sees_record(self, record: Record) -> bool:
         """May the caller see this record?"""
@@ -138,10 +140,16 @@ class Look:
 
     def get_entity(self, id_: str) -> Entity:
         """The entity. Raises NotFound, also for one that is not the caller's to see."""
-        entity = self.read.find_entity(id_)
-        if entity is None or not self.sees(entity):
+        entity = self.find_entity(id_)
+        if entity is None:
             raise NotFound(f"There is no {id_}, or you may not see it.")
         return entity
+
+    def find_entity(self, id_: str, *, stamps: bool = False) -> Entity | None:
+        """The entity without what has expired; None when there is none, or none for this caller."""
+        entity = self.read.find_entity(id_, stamps=stamps)
+        entity = None if entity is None else alive_at(entity, self.now)
+        return entity if entity is not None and self.sees(entity) else None
 
     def get_record(self, id_: str) -> Record:
         """The record. Raises NotFound, also for one that is not the caller's to see."""
@@ -180,6 +188,20 @@ class Look:
         registry = self.hub.registry
         declared = registry.record_types.get(type_) or registry.entity_types.get(type_)
         return type_ if declared is None else self.title(declared.title, type_)
+
+
+def narrow_linked(node: Node, predicate: Node) -> Node:
+    """The condition, where it looks into linked entities only into those that meet the predicate."""
+    match node:
+        case And(items):
+            return And(tuple(narrow_linked(item, predicate) for item in items))
+        case Or(items):
+            return Or(tuple(narrow_linked(item, predicate) for item in items))
+        case Not(item):
+            return Not(narrow_linked(item, predicate))
+        case Linked(attribute, item, sub):
+            return Linked(attribute, And((narrow_linked(item, predicate), predicate)), sub)
+    return node
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from madang.hub.queries.look import Look
 from madang.hub.words import find_label, last_part
 from madang.model.entity import AttributeType, Entity
 from madang.ngsild.q import parse_q
-from madang.ngsild.query import And, Compare, Contains, Node, Query
+from madang.ngsild.query import And, Compare, Contains, Node, Order, Query
 from madang.procedure.attributes import STATUS
 from madang.services.contract import Column, Table
 
@@ -152,6 +152,7 @@ def _query(look: Look, table: Table, asked: TableFilter, limit: int, offset: int
         items.append(Contains(asked.text[:TEXT_LENGTH_MAX], searched))
     if asked.states:
         items.append(Compare(STATUS, "==", list(asked.states)))
+    order: tuple[Order, ...] = ()
     sort = asked.sort or table.sort
     if sort:
         name = sort.removeprefix("-")
@@ -159,11 +160,11 @@ def _query(look: Look, table: Table, asked: TableFilter, limit: int, offset: int
             raise BadQuestion(
                 "sort", f"must be one of {', '.join(sorted(names | {ID}))}, with '-' before it to descend"
             )
-        sort = ("-" if sort.startswith("-") else "") + _stored(name, is_record)
+        order = (Order(_stored(name, is_record), descending=sort.startswith("-")),)
     return Query(
         types=(asked.type,),
         where=None if not items else (items[0] if len(items) == 1 else And(tuple(items))),
-        sort=sort or None,
+        order=order,
         limit=limit,
         offset=offset,
         count=count,

@@ -1,6 +1,7 @@
 """The read side: a consistent snapshot on one connection. The writer's Tx extends it with what its own op did."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -10,14 +11,16 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from madang.hub.ports import DueDeadline, HistoryRow, OutboxRow, Page, QuarantineRow, Version
+from madang.hub.ports import AttributeUse, Body, DueDeadline, HistoryRow, OutboxRow, Page, QuarantineRow, Version
 from madang.model.change import Change, Transition
-from madang.model.entity import Entity
+from madang.model.entity import Entity, alive_at, split_key
 from madang.model.record import Record
-from madang.model.time import Instant
+from madang.model.time import Instant, render_instant
 from madang.ngsild.query import Query
 from madang.procedure.contract import Deadline
-from madang.stores.sqlite.compile import PLACE_FUNCTION, PlaceTest, compile_query
+from madang.stores.sqlite.compile import COLLATE_FUNCTION, INSTANT_FUNCTION, Compiled, compile_query
+from madang.stores.sqlite.places import DISTANCE_FUNCTION, PLACE_FUNCTION, Measure, PlaceTest
+from madang.stores.stamps import resolve
 
 _IN_MAX = 500
 """Values in one IN list; longer ones are asked in pieces."""
@@ -26,15 +29,30 @@ _decode_transition = msgspec.json.Decoder(Transition).decode
 
 
 class PlaceSlot:
-    """The place test of the query that a connection is running: SQL calls it through a function registered once."""
+    """The place test and the distances of the query that a connection is running: SQL calls them through functions registered
+    once."""
 
-    __slots__ = ("test",)
+    __slots__ = ("measures", "test")
 
     def __init__(self) -> None:
         self.test: PlaceTest | None = None
+        self.measures: list[Measure] = []
 
     def __call__(self, *values: Any) -> int:
         return 0 if self.test is None else int(self.test(*values))
+
+    def distance(self, *values: Any) -> float | None:
+        """Metres, by the numbered measure of the query."""
+        measure: Measure = self.measures[values[0]]
+        return measure(*values[1:])
+
+    def set(self, compiled: Compiled) -> None:
+        """Take those of a query."""
+        self.test, self.measures = compiled.place_test, compiled.measures
+
+    def clear(self) -> None:
+        """The query is done."""
+        self.test, self.measures = None, []
 
 
 @lru_cache(maxsize=256)
@@ -47,6 +65,20 @@ def _regexp(*values: Any) -> int:
     return 0 if value is None else int(_pattern(pattern).search(str(value)) is not None)
 
 
+def _collate(*values: Any) -> Any:
+    """The key by which people sort a text: letters without accents and case, then accents, then case. Other values as they are."""
+    (value,) = values
+    if not isinstance(value, str):
+        return value
+    parts = unicodedata.normalize("NFD", value)
+    letters = "".join(c for c in parts if not unicodedata.combining(c))
+    return f"{letters.casefold()}\0{parts.casefold()}\0{value.swapcase()}"
+
+
+def _instant_text(*values: Any) -> str:
+    return render_instant(values[0])
+
+
 def configure(connection: apsw.Connection) -> PlaceSlot:
     """Settings and functions that every connection to the file has."""
     connection.set_busy_timeout(10_000)
@@ -54,6 +86,9 @@ def configure(connection: apsw.Connection) -> PlaceSlot:
     connection.pragma("temp_store", "memory")
     slot = PlaceSlot()
     connection.create_scalar_function(PLACE_FUNCTION, slot, 3)
+    connection.create_scalar_function(DISTANCE_FUNCTION, slot.distance, 4)
+    connection.create_scalar_function(COLLATE_FUNCTION, _collate, 1, deterministic=True)
+    connection.create_scalar_function(INSTANT_FUNCTION, _instant_text, 1, deterministic=True)
     connection.create_scalar_function("regexp", _regexp, 2, deterministic=True)
     return slot
 
@@ -84,15 +119,38 @@ def change_from_row(row: Sequence[Any]) -> Change:
         attributes=orjson.loads(row[9]),
         transition=None if moved is None else moved.transition,
         record=None if moved is None else moved.record,
+        removed=() if row[11] is None else tuple(orjson.loads(row[11])),
     )
 
 
-_ENTITY_COLUMNS = "e.id, e.type, e.body, e.created_at, e.modified_at, e.observed_at, e.seq"
+_ENTITY_COLUMNS = ", ".join(
+    f"e.{name}"
+    for name in ("id", "type", "body", "created_at", "modified_at", "observed_at", "seq", "types", "scopes", "expires_at",
+                 "wakes_at", "stamps")
+)  # fmt: skip
 _RECORD_COLUMNS = "id, type, state, version, data, created_at, modified_at"
 
 
-def _entity(row: Sequence[Any]) -> Entity:
-    return Entity(row[0], row[1], orjson.loads(row[2]), row[3], row[4], row[5], row[6])
+def _entity(row: Sequence[Any], *, stamps: bool = False, at: Instant | None = None) -> Entity:
+    """A row as a value; without the attributes that have expired at `at`."""
+    attributes = orjson.loads(row[2])
+    entity = Entity(
+        row[0],
+        row[1],
+        attributes,
+        row[3],
+        row[4],
+        row[5],
+        row[6],
+        () if row[7] is None else tuple(orjson.loads(row[7])),
+        () if row[8] is None else tuple(orjson.loads(row[8])),
+        row[9],
+        resolve({} if row[11] is None else orjson.loads(row[11]), attributes, row[3], row[4]) if stamps else {},
+    )
+    if at is None or row[10] is None or row[10] > at:
+        return entity
+    # The query's own condition has left out entities that have expired as a whole.
+    return alive_at(entity, at) or entity
 
 
 def _record(row: Sequence[Any]) -> Record:
@@ -133,38 +191,77 @@ class SqliteRead:
 
     # --- entities ---
 
-    def find_entity(self, id_: str) -> Entity | None:
+    def find_entity(self, id_: str, *, stamps: bool = False) -> Entity | None:
         row = self._one(f"SELECT {_ENTITY_COLUMNS} FROM entity e WHERE e.id = ? AND e.deleted = 0", (id_,))
-        return None if row is None else _entity(row)
+        return None if row is None else _entity(row, stamps=stamps)
 
-    def find_entity_body(self, id_: str) -> tuple[str, str] | None:
-        """(type, attributes as JSON text) of an entity, unparsed: what a retrieve answers with."""
-        row: Any = self._one("SELECT e.type, e.body FROM entity e WHERE e.id = ? AND e.deleted = 0", (id_,))
-        return row  # type: ignore[no-any-return]
+    def find_entity_body(self, id_: str) -> Body | None:
+        row = self._one(
+            "SELECT e.type, e.body, e.types IS NULL AND e.scopes IS NULL AND e.wakes_at IS NULL AND NOT e.many"
+            " FROM entity e WHERE e.id = ? AND e.deleted = 0",
+            (id_,),
+        )
+        return None if row is None else Body(row[0], row[1], bool(row[2]))
+
+    def _is_further_type(self, name: str) -> bool:
+        return self._one("SELECT 1 FROM entity_type WHERE type = ? LIMIT 1", (name,)) is not None
 
     def query(self, query: Query) -> Page:
-        compiled = compile_query(query)
-        self._slot.test = compiled.place_test
+        compiled = compile_query(query, self._is_further_type)
+        self._slot.set(compiled)
         try:
             sql = f"SELECT {_ENTITY_COLUMNS} FROM entity e WHERE {compiled.where} ORDER BY {compiled.order} LIMIT ? OFFSET ?"
-            values = [*compiled.where_values, *compiled.order_values, query.limit + 1, query.offset]
+            values = [*compiled.values, query.limit + 1, query.offset]
             rows = self._all(sql, values)
             total = None
             if query.count:
                 count_sql = f"SELECT count(*) FROM entity e WHERE {compiled.where}"
-                total = int(self._one(count_sql, compiled.where_values)[0])
+                total = int(self._one(count_sql, compiled.values[: compiled.where_count])[0])
         finally:
-            self._slot.test = None
+            self._slot.clear()
         more = len(rows) > query.limit
-        entities = [_entity(r) for r in rows[: query.limit]]
+        entities = [_entity(r, stamps=query.stamps, at=query.alive_at) for r in rows[: query.limit]]
         return Page(entities, total, entities[-1].id if more and entities else None)
 
     def list_ids(self, type_: str) -> list[str]:
-        rows = self._all("SELECT id FROM entity WHERE type = ? AND deleted = 0 ORDER BY id", (type_,))
+        rows = self._all(
+            "SELECT id FROM entity WHERE type = ?1 AND deleted = 0"
+            " UNION SELECT id FROM entity WHERE no IN (SELECT no FROM entity_type WHERE type = ?1) AND deleted = 0 ORDER BY id",
+            (type_,),
+        )
         return [row[0] for row in rows]
 
     def list_types(self) -> dict[str, int]:
-        return dict(self._all("SELECT type, count(*) FROM entity WHERE deleted = 0 GROUP BY type ORDER BY type"))
+        counts = dict(self._all("SELECT type, count(*) FROM entity WHERE deleted = 0 GROUP BY type"))
+        for type_, count in self._all("SELECT type, count(*) FROM entity_type GROUP BY type"):
+            counts[type_] = counts.get(type_, 0) + count
+        return dict(sorted(counts.items()))
+
+    def list_attributes(self, types: Sequence[str] | None = None) -> list[AttributeUse]:
+        values: list[Any] = []
+        chosen = ""
+        if types is not None:
+            chosen = f" AND (e.type IN ({marks(types)}) OR e.no IN (SELECT no FROM entity_type WHERE type IN ({marks(types)})))"
+            values = [*types, *types]
+        rows = self._all(
+            "SELECT e.type, e.types, j.key, json_extract(j.value, '$.type') AS kind, count(*)"
+            f" FROM entity e, json_each(e.body) AS j WHERE e.deleted = 0{chosen} GROUP BY e.type, e.types, j.key, kind",
+            values,
+        )
+        found: dict[tuple[str, str, str], int] = {}
+        for type_, further, key, kind, count in rows:
+            for name in (type_,) if further is None else orjson.loads(further):
+                use = (name, split_key(key)[0], str(kind))
+                # Of an attribute with several instances the default one counts, as far as there is one.
+                found[use] = max(found.get(use, 0), count) if " " in key else found.get(use, 0) + count
+        return [AttributeUse(*use, count) for use, count in sorted(found.items()) if types is None or use[0] in types]
+
+    def list_expired(self, now: Instant, limit: int) -> list[str]:
+        rows = self._all(
+            "SELECT id FROM entity WHERE wakes_at IS NOT NULL AND deleted = 0 AND wakes_at <= ? ORDER BY wakes_at LIMIT ?",
+            (now, limit),
+        )
+        return [row[0] for row in rows]
 
     # --- records ---
 
@@ -265,7 +362,7 @@ class SqliteRead:
             change_from_row(row)
             for row in self._all(
                 "SELECT seq, kind, recorded_at, observed_at, received_at, entity_id, entity_type, source, late, attributes,"
-                " transition FROM log WHERE seq > ? ORDER BY seq LIMIT ?",
+                " transition, removed FROM log WHERE seq > ? ORDER BY seq LIMIT ?",
                 (after_seq, limit),
             )
         ]

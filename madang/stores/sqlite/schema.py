@@ -1,25 +1,32 @@
 """Tables of the embedded store, and how an older file is brought up to them.
 
+Columns of ``entity``: `type` is the first type, `types` all of them (JSON) when there are more, the further ones also in ``entity_type``;
+`expires_at` of the entity; `wakes_at` the first instant at which it or an attribute expires; `many` is 1 when an attribute has an
+instance with a datasetId; `stamps` see `madang.stores.stamps`.
+
 Bodies with 1 KB and more live in rowid tables with a UNIQUE id: ``WITHOUT ROWID`` was 14 times slower there. Small fixed rows (history,
 message ids, links) are ``WITHOUT ROWID``: the key is the row.
 """
 
 import apsw
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Kept in ``PRAGMA user_version``. A file of a newer version is refused, an older one is migrated."""
 
 DDL = """
 CREATE TABLE log (
   seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, recorded_at INTEGER NOT NULL, observed_at INTEGER NOT NULL,
   received_at INTEGER NOT NULL, entity_id TEXT NOT NULL, entity_type TEXT NOT NULL, source TEXT NOT NULL,
-  late INTEGER NOT NULL, attributes TEXT NOT NULL, transition TEXT);
+  late INTEGER NOT NULL, attributes TEXT NOT NULL, transition TEXT, removed TEXT);
 
 CREATE TABLE entity (
   no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, body TEXT NOT NULL,
   created_at INTEGER NOT NULL, modified_at INTEGER NOT NULL, observed_at INTEGER NOT NULL, seq INTEGER NOT NULL,
-  lon REAL, lat REAL, deleted INTEGER NOT NULL DEFAULT 0);
+  lon REAL, lat REAL, deleted INTEGER NOT NULL DEFAULT 0, types TEXT, scopes TEXT, expires_at INTEGER, wakes_at INTEGER,
+  many INTEGER NOT NULL DEFAULT 0, stamps TEXT);
 CREATE INDEX entity_by_type ON entity (type, id) WHERE deleted = 0;
+CREATE INDEX entity_by_wake ON entity (wakes_at) WHERE wakes_at IS NOT NULL AND deleted = 0;
+CREATE TABLE entity_type (type TEXT NOT NULL, no INTEGER NOT NULL, PRIMARY KEY (type, no)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE entity_place USING rtree (no, west, east, south, north);
 
 CREATE TABLE reference_version (
@@ -72,6 +79,22 @@ CREATE TABLE document (kind TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL,
 CREATE TABLE number (name TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
 """
 
+MIGRATIONS: dict[int, str] = {
+    1: """
+ALTER TABLE log ADD COLUMN removed TEXT;
+ALTER TABLE entity ADD COLUMN types TEXT;
+ALTER TABLE entity ADD COLUMN scopes TEXT;
+ALTER TABLE entity ADD COLUMN expires_at INTEGER;
+ALTER TABLE entity ADD COLUMN wakes_at INTEGER;
+ALTER TABLE entity ADD COLUMN many INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE entity ADD COLUMN stamps TEXT;
+CREATE INDEX entity_by_wake ON entity (wakes_at) WHERE wakes_at IS NOT NULL AND deleted = 0;
+CREATE TABLE entity_type (type TEXT NOT NULL, no INTEGER NOT NULL, PRIMARY KEY (type, no)) WITHOUT ROWID;
+""",
+}
+"""What makes version n + 1 of version n. Columns are added at a table's end, in the order of `DDL`: no row is rewritten, so a large file
+is brought up in milliseconds."""
+
 HISTORY_DDL = """
 CREATE TABLE IF NOT EXISTS history_{day} (
   entity INTEGER NOT NULL, attribute INTEGER NOT NULL, observed_at INTEGER NOT NULL, seq INTEGER NOT NULL,
@@ -86,7 +109,7 @@ class SchemaTooNew(Exception):
 
 
 def prepare(connection: apsw.Connection) -> None:
-    """Create the tables in an empty file, or check the version of an existing one.
+    """Create the tables in an empty file, or bring an older one up, in one transaction.
 
     Raises SchemaTooNew when the file needs a newer Madang; nothing is changed then.
     """
@@ -98,5 +121,9 @@ def prepare(connection: apsw.Connection) -> None:
     if version == SCHEMA_VERSION:
         return
     with connection:
-        connection.execute(DDL)
+        if version == 0:
+            connection.execute(DDL)
+        else:
+            for older in range(version, SCHEMA_VERSION):
+                connection.execute(MIGRATIONS[older])
         connection.pragma("user_version", SCHEMA_VERSION)

@@ -14,15 +14,16 @@ import apsw
 import msgspec
 import orjson
 
-from madang.hub.ports import HistoryRow, Page
+from madang.hub.ports import AttributeUse, HistoryRow, Page
 from madang.model.change import CLOCK, DELETION, READING, RECORD, REFERENCE, Change, Transition
-from madang.model.entity import Attribute, Attributes, Entity, Reading
+from madang.model.entity import Attribute, Attributes, Entity, Reading, next_expiry
 from madang.model.record import Record
 from madang.model.time import Instant, day_of, parse_instant, render_instant
 from madang.ngsild.query import Query
 from madang.procedure.contract import Deadline
 from madang.stores.sqlite.reader import Moved, PlaceSlot, SqliteRead, in_pieces, marks
 from madang.stores.sqlite.schema import HISTORY_DDL
+from madang.stores.stamps import NO_MARKS, Marks, mark_change, resolve
 
 CACHE_ENTITIES_MAX = 100_000
 """Entities whose state the writer keeps in memory (about 3 KB each). What is evicted is read again."""
@@ -43,14 +44,21 @@ class CachedEntity:
         "body",
         "box",
         "created_at",
+        "expires_at",
         "id",
         "lat",
         "lon",
+        "many",
+        "marks",
+        "marks_text",
         "modified_at",
         "no",
         "observed_at",
+        "scopes",
         "seq",
         "type",
+        "types",
+        "wakes_at",
     )
 
     def __init__(self, no: int, id_: str, type_: str, created_at: Instant) -> None:
@@ -67,6 +75,13 @@ class CachedEntity:
         self.lat: float | None = None
         self.box: tuple[float, float, float, float] | None = None
         """(west, south, east, north) as it stands in the R*Tree."""
+        self.types: tuple[str, ...] = ()
+        self.scopes: tuple[str, ...] = ()
+        self.expires_at: Instant | None = None
+        self.wakes_at: Instant | None = None
+        self.many = 0
+        self.marks: Marks = NO_MARKS
+        self.marks_text: str | None = None
 
     def copy(self) -> "CachedEntity":
         """A copy that can be changed without changing this one (attributes are replaced whole, never in place)."""
@@ -74,11 +89,41 @@ class CachedEntity:
         other.attributes, other.body, other.modified_at = self.attributes, self.body, self.modified_at
         other.observed_at, other.seq = self.observed_at, self.seq
         other.lon, other.lat, other.box = self.lon, self.lat, self.box
+        other.types, other.scopes, other.expires_at = self.types, self.scopes, self.expires_at
+        other.wakes_at, other.many = self.wakes_at, self.many
+        other.marks, other.marks_text = self.marks, self.marks_text
         return other
 
-    def to_entity(self) -> Entity:
+    def mark(self, touched: Attributes, now: Instant, removed: Sequence[str] = ()) -> None:
+        """Keep when attributes were created and modified; called before `attributes` and `modified_at` change."""
+        before = self.attributes
+        if not removed and not self.marks and before.keys() == touched.keys():
+            return
+        marks = mark_change(
+            self.marks,
+            before,
+            touched,
+            created_at=self.created_at,
+            modified_at=self.modified_at,
+            now=now,
+            removed=removed,
+        )
+        if marks is not self.marks:
+            self.marks, self.marks_text = marks, orjson.dumps(marks).decode() if marks else None
+
+    def to_entity(self, *, stamps: bool = False) -> Entity:
         return Entity(
-            self.id, self.type, self.attributes, self.created_at, self.modified_at, self.observed_at, self.seq
+            self.id,
+            self.type,
+            self.attributes,
+            self.created_at,
+            self.modified_at,
+            self.observed_at,
+            self.seq,
+            self.types,
+            self.scopes,
+            self.expires_at,
+            resolve(self.marks, self.attributes, self.created_at, self.modified_at) if stamps else {},
         )
 
 
@@ -149,13 +194,14 @@ class _Statement:
             connection.executemany(self.one, rows[full:])
 
 
-_LOG = _Statement("INSERT INTO log", 11)
+_LOG = _Statement("INSERT INTO log", 12)
 _ENTITY = _Statement(
     "INSERT INTO entity",
-    11,
-    "ON CONFLICT (no) DO UPDATE SET type = excluded.type, body = excluded.body, modified_at = excluded.modified_at,"
-    " observed_at = excluded.observed_at, seq = excluded.seq, lon = excluded.lon, lat = excluded.lat,"
-    " deleted = excluded.deleted",
+    17,
+    "ON CONFLICT (no) DO UPDATE SET type = excluded.type, body = excluded.body, created_at = excluded.created_at,"
+    " modified_at = excluded.modified_at, observed_at = excluded.observed_at, seq = excluded.seq, lon = excluded.lon,"
+    " lat = excluded.lat, deleted = excluded.deleted, types = excluded.types, scopes = excluded.scopes,"
+    " expires_at = excluded.expires_at, wakes_at = excluded.wakes_at, many = excluded.many, stamps = excluded.stamps",
 )
 _MESSAGE = _Statement("INSERT INTO message_id", 2)
 _PLACE = _Statement("INSERT OR REPLACE INTO entity_place", 5)
@@ -279,6 +325,9 @@ class SqliteTx(SqliteRead):
                     (
                         cached.no, cached.id, cached.type, cached.body, cached.created_at, cached.modified_at,
                         cached.observed_at, cached.seq, cached.lon, cached.lat, 0,
+                        orjson.dumps(cached.types).decode() if cached.types else None,
+                        orjson.dumps(cached.scopes).decode() if cached.scopes else None,
+                        cached.expires_at, cached.wakes_at, cached.many, cached.marks_text,
                     )
                 )  # fmt: skip
                 place = self._place_row(cached)
@@ -364,7 +413,8 @@ class SqliteTx(SqliteRead):
             return cached
         row = self._one(
             "SELECT e.no, e.type, e.body, e.created_at, e.modified_at, e.observed_at, e.seq, e.lon, e.lat,"
-            " p.west, p.south, p.east, p.north, e.deleted FROM entity e LEFT JOIN entity_place p ON p.no = e.no"
+            " p.west, p.south, p.east, p.north, e.deleted, e.types, e.scopes, e.expires_at, e.wakes_at, e.many, e.stamps"
+            " FROM entity e LEFT JOIN entity_place p ON p.no = e.no"
             " WHERE e.id = ?",
             (id_,),
         )
@@ -387,6 +437,11 @@ class SqliteTx(SqliteRead):
             # R*Tree coordinates are 32-bit floats, rounded outwards: shrink by that so that the box stays inside.
             slack = 2e-5
             cached.box = (row[9] + slack, row[10] + slack, row[11] - slack, row[12] - slack)
+        cached.types = () if row[14] is None else tuple(orjson.loads(row[14]))
+        cached.scopes = () if row[15] is None else tuple(orjson.loads(row[15]))
+        cached.expires_at, cached.wakes_at, cached.many = row[16], row[17], row[18]
+        if row[19] is not None:
+            cached.marks, cached.marks_text = orjson.loads(row[19]), row[19]
         self._memory.entities[id_] = cached
         return cached
 
@@ -431,6 +486,7 @@ class SqliteTx(SqliteRead):
             (
                 change.seq, change.kind, change.recorded_at, change.observed_at, change.received_at, change.entity_id,
                 change.entity_type, change.source, int(change.late), attributes_json, moved,
+                orjson.dumps(change.removed).decode() if change.removed else None,
             )
         )  # fmt: skip
 
@@ -455,15 +511,19 @@ class SqliteTx(SqliteRead):
         late = observed_at < cached.observed_at
         text = render_instant(observed_at)
         merged = dict(cached.attributes)
+        taken: Attributes = {}
         for name, attribute in reading.attributes.items():
             if late and not _is_newer(observed_at, merged.get(name)):
                 continue
-            merged[name] = {**attribute, "observedAt": text}
+            merged[name] = taken[name] = {**attribute, "observedAt": text}
+        cached.mark(taken, self._now)
         cached.attributes = merged
         cached.body = orjson.dumps(merged).decode()
         cached.modified_at, cached.seq = self._now, seq
         if not late:
             cached.observed_at = observed_at
+        if cached.wakes_at is not None:
+            cached.wakes_at = next_expiry(merged, cached.expires_at)
         _set_point(cached, merged.get("location"))
         change = Change(
             seq=seq,
@@ -482,13 +542,39 @@ class SqliteTx(SqliteRead):
         return change
 
     def put_entity(
-        self, id_: str, type_: str, attributes: Attributes, source: str, *, reference: bool, replace: bool
+        self,
+        id_: str,
+        type_: str,
+        attributes: Attributes,
+        source: str,
+        *,
+        reference: bool,
+        replace: bool,
+        remove: Sequence[str] = (),
+        types: Sequence[str] | None = None,
+        scopes: Sequence[str] | None = None,
+        expires_at: Instant | None = None,
     ) -> Change:
         cached = self._for_change(id_, type_)
         seq = self._next_seq()
-        cached.type = type_
-        merged = dict(attributes) if replace else {**cached.attributes, **attributes}
+        before = cached.attributes
+        if replace:
+            removed = tuple(key for key in before if key not in attributes)
+            merged = dict(attributes)
+        else:
+            removed = tuple(key for key in remove if key in before and key not in attributes)
+            merged = {**before, **attributes}
+            for key in removed:
+                del merged[key]
+        self._set_types(cached, type_, types, replace=replace)
+        if scopes is not None or replace:
+            cached.scopes = tuple(scopes or ())
+        if expires_at is not None or replace:
+            cached.expires_at = expires_at or None
+        cached.mark(attributes, self._now, removed)
         self._write_whole(cached, merged, self._now, seq)
+        cached.wakes_at = next_expiry(merged, cached.expires_at)
+        cached.many = int(any(" " in key for key in merged))
         change = Change(
             seq=seq,
             kind=REFERENCE if reference else READING,
@@ -499,12 +585,29 @@ class SqliteTx(SqliteRead):
             attributes=merged if reference else attributes,
             source=source,
             received_at=self._now,
+            removed=removed,
         )
         self._record_change(change, orjson.dumps(change.attributes).decode())
         if reference:
             self._references.append((id_, seq, type_, cached.body, self._now))
         self._add_history(cached.no, attributes, self._now, self._now, seq)
         return change
+
+    def _set_types(self, cached: CachedEntity, type_: str, types: Sequence[str] | None, *, replace: bool) -> None:
+        """The type and the further ones, which stand in a table of their own."""
+        further = cached.types if types is None and not replace and cached.type == type_ else tuple(types or ())
+        if len(further) < 2:
+            further = ()
+        if further != cached.types:
+            self._direct()
+            if cached.types:
+                self._db.executemany(
+                    "DELETE FROM entity_type WHERE type = ? AND no = ?", [(t, cached.no) for t in cached.types]
+                )
+            self._db.executemany(
+                "INSERT INTO entity_type VALUES (?, ?)", [(t, cached.no) for t in further if t != type_]
+            )
+        cached.type, cached.types = type_, further
 
     def _write_whole(self, cached: CachedEntity, attributes: Attributes, observed_at: Instant, seq: int) -> None:
         cached.attributes = attributes
@@ -527,6 +630,10 @@ class SqliteTx(SqliteRead):
             "UPDATE entity SET deleted = 1, seq = ?, modified_at = ? WHERE no = ?", (seq, self._now, before.no)
         )
         self._db.execute("DELETE FROM entity_place WHERE no = ?", (before.no,))
+        if before.types:
+            self._db.executemany(
+                "DELETE FROM entity_type WHERE type = ? AND no = ?", [(t, before.no) for t in before.types]
+            )
         kept = self._one("SELECT 1 FROM reference_version WHERE entity_id = ? LIMIT 1", (id_,))
         if kept is not None:
             self._references.append((id_, seq, before.type, None, self._now))
@@ -543,9 +650,9 @@ class SqliteTx(SqliteRead):
         self._record_change(change, "{}")
         return change
 
-    def find_entity(self, id_: str) -> Entity | None:
+    def find_entity(self, id_: str, *, stamps: bool = False) -> Entity | None:
         cached = self._load(id_)
-        return None if cached is None or cached.seq == -1 else cached.to_entity()
+        return None if cached is None or cached.seq == -1 else cached.to_entity(stamps=stamps)
 
     def append_clock_mark(self) -> Change:
         seq = self._next_seq()
@@ -589,6 +696,7 @@ class SqliteTx(SqliteRead):
         self._direct()
         cached = self._for_change(record.id, record.type)
         seq = self._next_seq()
+        cached.mark(attributes, self._now, [key for key in cached.attributes if key not in attributes])
         self._write_whole(cached, attributes, self._now, seq)
         change = Change(
             seq=seq,
@@ -726,6 +834,14 @@ class SqliteTx(SqliteRead):
     def list_types(self) -> dict[str, int]:
         self._before_read()
         return super().list_types()
+
+    def list_attributes(self, types: Sequence[str] | None = None) -> list[AttributeUse]:
+        self._before_read()
+        return super().list_attributes(types)
+
+    def list_expired(self, now: Instant, limit: int) -> list[str]:
+        self._before_read()
+        return super().list_expired(now, limit)
 
     def history(
         self, entity_id: str, attributes: Sequence[str], from_at: Instant, to_at: Instant, limit: int

@@ -1,0 +1,51 @@
+"""The NGSI-LD rows of the route table (ETSI GS CIM 009 clause 6)."""
+
+from typing import Any
+
+from madang.access.roles import ENTITY_READ, ENTITY_WRITE
+from madang.api.handlers.ngsild import entities, provision
+from madang.api.route import Param, Route
+
+_OFFSET = Param("offset", "integer", "entities to pass over", default=0, minimum=0, maximum=10_000_000)
+
+_FORMAT = (
+    Param("options", "list", "keyValues, simplified, concise, normalized, sysAttrs, count"),
+    Param("format", description="representation", choices=("normalized", "concise", "simplified", "keyValues")),
+    Param("attrs", "list", "attributes to answer with"),
+    Param("local", "boolean", "only this broker; it is the only one for now"),
+)
+_LATER = ("pick", "omit", "lang", "join", "joinLevel", "containedBy", "datasetId", "entityMap", "jsonKeys",
+                 "expandValues", "geometryProperty", "csf", "scopeQ", "orderBy", "collation")  # fmt: skip
+
+NGSILD: tuple[Route, ...] = (
+    Route("GET", "/ngsi-ld/v1/entities/{id}", ENTITY_READ, "Retrieve an entity (5.7.1)", raw=entities.get_entity,
+          data_class="personal", response=dict[str, Any], tag="ngsi-ld",
+          parameters=(*_FORMAT, Param("type", "list", "types that it may have")), not_yet=_LATER),
+    Route("GET", "/ngsi-ld/v1/entities", ENTITY_READ, "Query entities (5.7.2)", entities.query_entities,
+          data_class="personal", response=list[dict[str, Any]], tag="ngsi-ld", not_yet=_LATER,
+          parameters=(Param("type", description="type, or several apart by commas"), Param("id", "list", "ids"),
+                      Param("idPattern", description="regular expression"),
+                      Param("q", description="query language of clause 4.9"),
+                      Param("georel", description="near;maxDistance==m, within, intersects, …"),
+                      Param("geometry"), Param("coordinates"), Param("geoproperty"),
+                      Param("count", "boolean", "answer NGSILD-Results-Count"), *_FORMAT,
+                      Param("limit", "integer", "entities at most", default=100, minimum=0, maximum=entities.LIMIT_MAX), _OFFSET)),
+    Route("POST", "/ngsi-ld/v1/entities", ENTITY_WRITE, "Create an entity (5.6.1)", provision.create_entity,
+          request=dict[str, Any], status=201, tag="ngsi-ld", parameters=(_FORMAT[3],)),
+    Route("DELETE", "/ngsi-ld/v1/entities/{id}", ENTITY_WRITE, "Delete an entity (5.6.6)", provision.delete_entity,
+          status=204, tag="ngsi-ld", parameters=(_FORMAT[3],), not_yet=("type",)),
+    Route("PATCH", "/ngsi-ld/v1/entities/{id}", ENTITY_WRITE, "Merge an entity (5.6.17): 409 for a record",
+          provision.merge_entity, request=dict[str, Any], status=204, tag="ngsi-ld",
+          not_yet=("options", "format", "observedAt", "lang", "type")),
+    Route("POST", "/ngsi-ld/v1/entities/{id}/attrs", ENTITY_WRITE, "Append attributes (5.6.3)",
+          provision.append_attributes, request=dict[str, Any], status=204, tag="ngsi-ld",
+          parameters=(Param("options", "list", "noOverwrite"), _FORMAT[3]), not_yet=("type",)),
+    Route("PATCH", "/ngsi-ld/v1/entities/{id}/attrs", ENTITY_WRITE, "Update attributes (5.6.2)",
+          provision.update_attributes, request=dict[str, Any], status=204, tag="ngsi-ld",
+          parameters=(_FORMAT[3],), not_yet=("type",)),
+    Route("POST", "/ngsi-ld/v1/entityOperations/upsert", ENTITY_WRITE, "Create or change many (5.6.8)", provision.upsert,
+          request=list[dict[str, Any]], response=list[str], status=201, tag="ngsi-ld",
+          parameters=(Param("options", "list", "update, replace"), _FORMAT[3])),
+    Route("GET", "/ngsi-ld/v1/types", ENTITY_READ, "Entity types that there are (5.7.5)", entities.list_types,
+          response=dict[str, Any], tag="ngsi-ld", parameters=(_FORMAT[3],), not_yet=("details",)),
+)  # fmt: skip

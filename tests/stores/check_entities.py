@@ -1,0 +1,254 @@
+"""The common check of every store, second part: what NGSI-LD asks of entities beyond values (part of `check_store`)."""
+
+from pathlib import Path
+from typing import Any
+
+from madang.hub.ports import AttributeUse, Tx
+from madang.model.change import DELETION
+from madang.model.entity import NEVER, Reading, geo, instance_key, prop, rel
+from madang.model.time import SECOND
+from madang.ngsild.query import (
+    And,
+    Between,
+    ByDistance,
+    Compare,
+    Exists,
+    InScope,
+    Linked,
+    Not,
+    OfType,
+    Or,
+    Order,
+    Query,
+)
+from tests.stores.kit import T0, Make, ManualClock
+
+ROOM = "urn:ngsi-ld:Room:1"
+
+
+def check_put_entity_writes_removes_and_says_so(make: Make, folder: Path) -> None:
+    clock = ManualClock()
+    store = make(folder, clock)
+
+    def put(attributes: Any, **more: Any) -> Any:
+        options = {"reference": False, "replace": False} | more
+        return store.write(lambda tx: tx.put_entity(ROOM, "Room", attributes, "token:kim", **options)).result(5)
+
+    put(
+        {"a": prop(1), "b": prop(2), instance_key("b", "urn:x"): prop(3)},
+        scopes=["/a/b", "/c"],
+        types=["Room", "Place"],
+    )
+    change = put({"a": prop(9)}, remove=["b urn:x", "nothing", "a"])
+    assert (change.attributes, change.removed, change.source) == ({"a": prop(9)}, ("b urn:x",), "token:kim")
+    with store.read() as read:
+        entity = read.find_entity(ROOM)
+        assert entity is not None
+        assert entity.attributes == {"a": prop(9), "b": prop(2)}
+        assert (entity.type, entity.types, entity.scopes) == ("Room", ("Room", "Place"), ("/a/b", "/c"))
+        assert entity.expires_at is None
+        assert [c.removed for c in read.read_log(0, 9)] == [(), ("b urn:x",)]
+    # Replacing takes away whatever is not given; an expiry is set, kept and taken away.
+    assert put({"c": prop(1)}, replace=True, expires_at=T0 + SECOND).removed == ("a", "b")
+    store.close()
+    store = make(folder, clock)
+    with store.read() as read:
+        entity = read.find_entity(ROOM)
+        assert entity is not None
+        assert (entity.attributes, entity.types, entity.scopes) == ({"c": prop(1)}, (), ())
+        assert entity.expires_at == T0 + SECOND
+        assert read.list_types() == {"Room": 1}
+    put({"d": prop(1)})
+    with store.read() as read:
+        assert read.list_expired(T0 + SECOND, 9) == [ROOM]
+        assert read.list_expired(T0 + SECOND - 1, 9) == []
+    put({}, expires_at=NEVER, scopes=[])
+    with store.read() as read:
+        entity = read.find_entity(ROOM)
+        assert entity is not None and (entity.expires_at, set(entity.attributes)) == (None, {"c", "d"})
+        assert read.list_expired(T0 + 99 * SECOND, 9) == []
+    # An attribute that expires is found too, until a new value without an expiry replaces it.
+    put({"d": {**prop(2), "expiresAt": "2026-11-23T02:00:05Z"}})
+    store.write(
+        lambda tx: tx.append_reading(Reading(ROOM, "Room", T0 + SECOND, {"c": prop(5)}), "s", T0), bulk=True
+    ).result(5)
+    with store.read() as read:
+        assert read.list_expired(T0 + 5 * SECOND, 9) == [ROOM]
+    store.write(lambda tx: tx.append_reading(Reading(ROOM, "Room", T0 + SECOND, {"d": prop(5)}), "s", T0)).result(5)
+    with store.read() as read:
+        assert read.list_expired(T0 + 5 * SECOND, 9) == []
+    gone = store.write(lambda tx: tx.delete_entity(ROOM, "s")).result(5)
+    assert gone is not None and (gone.kind, gone.removed) == (DELETION, ())
+    store.close()
+
+
+def check_attributes_know_when_they_were_created_and_modified(make: Make, folder: Path) -> None:
+    clock = ManualClock(T0)
+    store = make(folder, clock)
+
+    def at(second: int, op: Any) -> None:
+        clock.time = T0 + second * SECOND
+        store.write(op).result(5)
+
+    def stamps() -> dict[str, tuple[int, int]]:
+        with store.read() as read:
+            entity = read.find_entity(ROOM, stamps=True)
+            plain = read.find_entity(ROOM)
+            (found,) = read.query(Query(ids=(ROOM,), stamps=True)).entities
+        assert entity is not None and plain is not None and plain.stamps == {} and found.stamps == entity.stamps
+        inside = store.write(lambda tx: tx.find_entity(ROOM, stamps=True)).result(5)
+        assert inside is not None and inside.stamps == entity.stamps
+        return {k: ((c - T0) // SECOND, (m - T0) // SECOND) for k, (c, m) in entity.stamps.items()}
+
+    def put(attributes: Any, **more: Any) -> Any:
+        options = {"reference": False, "replace": False} | more
+        return lambda tx: tx.put_entity(ROOM, "Room", attributes, "s", **options)
+
+    at(0, put({"a": prop(1), "b": prop(1)}))
+    assert stamps() == {"a": (0, 0), "b": (0, 0)}
+    at(1, put({"a": prop(2), "c": prop(1)}))
+    assert stamps() == {"a": (0, 1), "b": (0, 0), "c": (1, 1)}
+    at(2, lambda tx: tx.append_reading(Reading(ROOM, "Room", T0, {"b": prop(3), "d": prop(1)}), "s", T0))
+    assert stamps() == {"a": (0, 1), "b": (0, 2), "c": (1, 1), "d": (2, 2)}
+    at(3, put({}, scopes=["/x"]))
+    assert stamps() == {"a": (0, 1), "b": (0, 2), "c": (1, 1), "d": (2, 2)}
+    at(4, put({}, remove=["a"]))
+    store.close()
+    store = make(folder, clock)
+    assert stamps() == {"b": (0, 2), "c": (1, 1), "d": (2, 2)}
+    at(5, put({"a": prop(1), "b": prop(1)}, replace=True))
+    assert stamps() == {"a": (5, 5), "b": (0, 5)}
+    at(6, lambda tx: tx.delete_entity(ROOM, "s"))
+    at(7, put({"b": prop(1)}))
+    assert stamps() == {"b": (7, 7)}
+    with store.read() as read:
+        entity = read.find_entity(ROOM)
+        assert entity is not None and (entity.created_at, entity.modified_at) == (T0 + 7 * SECOND, T0 + 7 * SECOND)
+    store.close()
+
+
+def check_further_queries(make: Make, folder: Path) -> None:
+    """What NGSI-LD asks beyond values: types, scopes, instances, kinds of attributes, links, order, expiry."""
+    clock = ManualClock(T0)
+    store = make(folder, clock)
+    here, near, far = ({"type": "Point", "coordinates": [127.0 + x, 36.0]} for x in (0.0, 0.001, 0.01))
+    spire = {"type": "LanguageProperty", "languageMap": {"fr": "La flèche", "en": "The spire", "ko": ["첨탑", "탑"]}}
+    words = {"type": "VocabProperty", "vocab": ["tall", "old"]}
+    tree = {"type": "JsonProperty", "json": {"deep": {"n": 4}, "list": [1, 2]}}
+    steps = {"type": "ListProperty", "valueList": [3, "go"]}
+    owners = {"type": "ListRelationship", "objectList": ["urn:O:1", {"object": "urn:O:2"}]}
+    when = prop({"@type": "DateTime", "@value": "2026-01-01T00:00:00Z"})
+
+    def fill(tx: Tx) -> None:
+        def put(number: int, attributes: Any, **more: Any) -> None:
+            tx.put_entity(
+                f"urn:E:{number}", more.pop("type", "A"), attributes, "s", reference=False, replace=True, **more
+            )
+
+        put(1, {"speed": prop(10), "speed urn:gps": {**prop(55), "datasetId": "urn:gps"}, "location": geo(far)})
+        put(2, {"name": spire, "words": words, "tree": tree, "location": geo(here)}, types=["A", "B"])
+        put(
+            3,
+            {"steps": steps, "owners": owners, "when": when, "location": geo(near)},
+            type="B",
+            scopes=["/Madrid/Gardens/East"],
+        )
+        put(4, {"speed": prop(20), "sort": prop("Zebra")}, type="C", scopes=["/Madrid", "/Spain"])
+        put(5, {"speed": prop(30), "sort": prop("Ähre"), "of": rel("urn:E:4")}, type="C", types=["C", "B"])
+        put(6, {"sort": prop("apple"), "soon": {**prop(1), "expiresAt": "2026-11-23T02:00:01Z"}}, type="D")
+        put(7, {"sort": prop("Apple")}, type="D", expires_at=T0 + SECOND)
+
+    store.write(fill).result(5)
+    clock.time = T0 + 10 * SECOND
+    store.write(
+        lambda tx: tx.put_entity("urn:E:4", "C", {"late": prop(1)}, "s", reference=False, replace=False)
+    ).result(5)
+
+    def ids(query: Query) -> list[int]:
+        with store.read() as read:
+            return [int(e.id.rpartition(":")[2]) for e in read.query(query).entities]
+
+    now = "2026-11-23T02:00:05Z"
+    cases: list[tuple[Query, list[int]]] = [
+        (Query(types=("B",)), [2, 3, 5]),
+        (Query(where=And((OfType("A"), OfType("B")))), [2]),
+        (Query(where=Or((OfType("A"), OfType("C")))), [1, 2, 4, 5]),
+        (Query(where=And((Not(OfType("B")), Or((OfType("A"), OfType("C")))))), [1, 4]),
+        (Query(where=InScope("/Madrid")), [4]),
+        (Query(where=InScope("/Madrid/#")), [3, 4]),
+        (Query(where=InScope("/Madrid/+/East")), [3]),
+        (Query(where=InScope("/+")), [4]),
+        (Query(where=InScope("/Mad")), []),
+        # Any instance meets a condition.
+        (Query(where=Compare("speed", ">", 50)), [1]),
+        (Query(where=Compare("speed", "<", 15)), [1]),
+        (Query(where=Compare("speed", "!=", 10)), [1, 4, 5]),
+        (Query(where=Compare("speed", "==", "urn:gps", sub=("datasetId",))), [1]),
+        (Query(where=Exists("speed", sub=("datasetId",))), [1]),
+        (Query(attributes=("speed", "steps")), [1, 3, 4, 5]),
+        # Kinds of attributes.
+        (Query(where=Compare("name", "==", "The spire", ("en",))), [2]),
+        (Query(where=Compare("name", "==", "The spire", ("fr",))), []),
+        (Query(where=Compare("name", "==", "The spire", ("*",))), [2]),
+        (Query(where=Compare("name", "==", "탑", ("*",))), [2]),
+        (Query(where=Compare("name", "~=", "^La ", ("*",))), [2]),
+        (Query(where=Compare("name", "==", "The spire")), []),
+        (Query(where=Compare("words", "==", "old")), [2]),
+        (Query(where=Compare("tree", ">", 3, ("deep", "n"))), [2]),
+        (Query(where=Compare("tree", "==", 2, ("list",))), [2]),
+        (Query(where=Exists("tree", ("deep",))), [2]),
+        (Query(where=Exists("tree", ("shallow",))), []),
+        (Query(where=Compare("steps", "==", "go")), [3]),
+        (Query(where=Between("steps", 2, 3)), [3]),
+        (Query(where=Compare("owners", "==", "urn:O:1")), [3]),
+        (Query(where=Compare("owners", "==", ["urn:O:2", "urn:O:9"])), [3]),
+        (Query(where=Compare("when", "<", "2026-06-01T00:00:00Z")), [3]),
+        # Links.
+        (Query(where=Linked("of", Compare("speed", "==", 20))), [5]),
+        (Query(where=Linked("of", And((OfType("C"), Compare("speed", "==", 21))))), []),
+        # The entity's own members.
+        (Query(where=Compare("modifiedAt", ">", now)), [4]),
+        (Query(where=And((Compare("createdAt", "<=", now), Compare("id", "~=", "[45]$")))), [4, 5]),
+        (Query(where=Between("modifiedAt", now, "2026-11-23T02:00:10Z")), [4]),
+        (Query(where=Compare("late", ">", now, sub=("createdAt",))), [4]),
+        (Query(where=Compare("speed", "<", now, sub=("modifiedAt",))), [1, 4, 5]),
+        (Query(where=Compare("modifiedAt", ">", "yesterday")), []),
+        # Order; entities without it come last, then by id.
+        (Query(types=("C", "D"), order=(Order("sort"),)), [7, 4, 6, 5]),
+        (Query(types=("C", "D"), order=(Order("sort", collated=True),)), [5, 6, 7, 4]),
+        (Query(types=("C", "D"), order=(Order("type", descending=True), Order("sort"))), [7, 6, 4, 5]),
+        (Query(order=(Order("speed", descending=True),), limit=4), [5, 4, 1, 2]),
+        (Query(order=(Order("createdAt"), Order("modifiedAt", descending=True)), limit=2), [4, 1]),
+        (Query(order=(ByDistance(here),), limit=3), [2, 3, 1]),
+        (Query(order=(ByDistance(here, descending=True),), limit=4), [1, 3, 2, 4]),
+        # Expiry.
+        (Query(types=("D",), alive_at=T0 + SECOND - 1), [6, 7]),
+        (Query(types=("D",), alive_at=T0 + SECOND), [6]),
+        (Query(types=("D",)), [6, 7]),
+    ]
+    for query, expected in cases:
+        assert ids(query) == expected, query
+    with store.read() as read:
+        assert read.list_ids("B") == ["urn:E:2", "urn:E:3", "urn:E:5"]
+        assert read.list_types() == {"A": 2, "B": 3, "C": 2, "D": 2}
+        (six,) = read.query(Query(ids=("urn:E:6",), alive_at=T0 + SECOND)).entities
+        assert set(six.attributes) == {"sort"}
+        assert read.list_attributes(["A"]) == [
+            AttributeUse("A", "location", "GeoProperty", 2),
+            AttributeUse("A", "name", "LanguageProperty", 1),
+            AttributeUse("A", "speed", "Property", 1),
+            AttributeUse("A", "tree", "JsonProperty", 1),
+            AttributeUse("A", "words", "VocabProperty", 1),
+        ]
+        assert {(u.entity_type, u.name) for u in read.list_attributes() if u.name == "speed"} == {
+            ("A", "speed"), ("B", "speed"), ("C", "speed")
+        }  # fmt: skip
+        body, other = read.find_entity_body("urn:E:4"), read.find_entity_body("urn:E:1")
+        assert body is not None and (body.type, body.is_plain) == ("C", False)
+        assert other is not None and not other.is_plain
+        assert read.find_entity_body("urn:E:99") is None
+    # What an entity was is no longer found after it changed or went.
+    store.write(lambda tx: tx.put_entity("urn:E:2", "A", {"x": prop(1)}, "s", reference=False, replace=True)).result(5)
+    store.write(lambda tx: tx.delete_entity("urn:E:5", "s")).result(5)
+    assert ids(Query(types=("B",))) == [3]
+    store.close()
