@@ -1,25 +1,31 @@
 """Names of types and attributes, ids, and what the core @context does to them (clauses 4.6.2, 5.5.7).
 
 Stored names are what the core @context compacts to: short for core terms and for the default vocabulary, full URIs
-for the rest. An @context in a document is checked for its shape and otherwise not applied yet: no @context is ever
-fetched while a request is answered. Expansion by user contexts belongs to the complete NGSI-LD issue; it comes in
-here.
+for the rest. `compact` and `expand` go between a stored name and its IRI; what a document's own @context does before
+and an answer's after is in `madang.ngsild.context`.
 """
 
 import re
 from typing import Any
 
 from madang.model.entity import ID_LENGTH_MAX
+from madang.ngsild.core_context import CORE_CONTEXT as CORE_CONTEXT
+from madang.ngsild.core_context import CORE_PREFIXES, CORE_TERMS, DEFAULT_VOCABULARY
 from madang.ngsild.errors import NgsiLdError
 
-CORE_CONTEXT = "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.9.jsonld"
-CORE_VOCABULARY = "https://uri.etsi.org/ngsi-ld/"
-DEFAULT_VOCABULARY = "https://uri.etsi.org/ngsi-ld/default-context/"
-_CORE_URIS = {
-    "http://purl.org/dc/terms/description": "description",
-    "http://purl.org/dc/terms/title": "title",
+
+def _without_prefix(text: str) -> str:
+    """A compact IRI of the core's two prefixes as the full one."""
+    prefix, colon, rest = text.partition(":")
+    return CORE_PREFIXES[prefix] + rest if colon and prefix in CORE_PREFIXES else text
+
+
+_IRI_OF = {
+    term: _without_prefix(value if isinstance(value, str) else value["@id"])
+    for term, value in CORE_TERMS.items()
+    if not term.startswith("@") and term not in CORE_PREFIXES and value not in ("@id", "@type")
 }
-_CORE_TERMS = frozenset({"location", "observationSpace", "operationSpace", "scope"})
+_TERM_OF = {iri: term for term, iri in _IRI_OF.items()}
 
 NAME_LENGTH_MAX = 256
 CONTEXT_ITEMS_MAX = 64
@@ -72,18 +78,31 @@ def check_name(value: object, where: str = "") -> str:
 
 
 def compact(uri: str) -> str:
-    """A URI as the core @context compacts it (clause 5.5.7)."""
-    if uri in _CORE_URIS:
-        return _CORE_URIS[uri]
-    if uri.startswith("ngsi-ld:"):
-        uri = CORE_VOCABULARY + uri[len("ngsi-ld:") :]
+    """A URI as the core @context compacts it (clause 5.5.7): the stored name.
+
+    >>> compact("ngsi-ld:location"), compact("https://uri.etsi.org/ngsi-ld/default-context/location")
+    ('location', 'https://uri.etsi.org/ngsi-ld/default-context/location')
+    """
+    uri = _without_prefix(uri)
+    term = _TERM_OF.get(uri)
+    if term is not None:
+        return term
     if uri.startswith(DEFAULT_VOCABULARY):
         rest = uri[len(DEFAULT_VOCABULARY) :]
-        return rest if _NAME.match(rest) else uri
-    if uri.startswith(CORE_VOCABULARY):
-        rest = uri[len(CORE_VOCABULARY) :]
-        return rest if rest in _CORE_TERMS else uri
+        # A core term stands for something else, so its twin in the default vocabulary keeps its full URI.
+        return rest if _NAME.match(rest) and rest not in _IRI_OF else uri
     return uri
+
+
+def expand(name: str) -> str:
+    """The URI of a stored name; undoes `compact`.
+
+    >>> expand("speed"), expand("location")
+    ('https://uri.etsi.org/ngsi-ld/default-context/speed', 'https://uri.etsi.org/ngsi-ld/location')
+    """
+    if ":" in name:
+        return name
+    return _IRI_OF.get(name) or DEFAULT_VOCABULARY + name
 
 
 def check_context(value: Any, where: str = "@context") -> None:
