@@ -52,6 +52,7 @@ TITLES = {
     500: "Something failed here",
     501: "Not available yet",
     503: "Not available at the moment",
+    504: "Another server did not answer",
     507: "The disk is full",
 }
 _NGSILD_STATUS = {
@@ -64,7 +65,7 @@ _NGSILD_STATUS = {
     "InternalError": 500,
     "TooComplexQuery": 403,
     "TooManyResults": 403,
-    "LdContextNotAvailable": 503,
+    "LdContextNotAvailable": 504,
     "NotYet": 501,
 }
 _NGSILD_KIND = {400: "BadRequestData", 404: "ResourceNotFound", 409: "Conflict", 500: "InternalError"}

@@ -3,8 +3,9 @@
 from typing import Any
 
 from madang.access.roles import ENTITY_READ, ENTITY_WRITE
-from madang.api.handlers.ngsild import entities, provision
-from madang.api.route import Param, Route
+from madang.api.handlers.ngsild import contexts, entities, provision
+from madang.api.route import PUBLIC, Param, Route
+from madang.hub.contexts import KINDS
 
 _OFFSET = Param("offset", "integer", "entities to pass over", default=0, minimum=0, maximum=10_000_000)
 
@@ -16,6 +17,19 @@ _FORMAT = (
 )
 _LATER = ("pick", "omit", "lang", "join", "joinLevel", "containedBy", "datasetId", "entityMap", "jsonKeys",
                  "expandValues", "geometryProperty", "csf", "scopeQ", "orderBy", "collation")  # fmt: skip
+
+_DETAILS = Param("details", "boolean", "all that is known of it")
+_CONTEXTS = (
+    Route("POST", "/ngsi-ld/v1/jsonldContexts", ENTITY_WRITE, "Host an @context (5.13.2)", contexts.add_context,
+          request=dict[str, Any], status=201, tag="ngsi-ld"),
+    Route("GET", "/ngsi-ld/v1/jsonldContexts", ENTITY_READ, "List @contexts (5.13.3)", contexts.list_contexts,
+          response=list[Any], tag="ngsi-ld", parameters=(_DETAILS, Param("kind", description="only these", choices=KINDS))),
+    Route("GET", "/ngsi-ld/v1/jsonldContexts/{id}", PUBLIC, "Serve an @context (5.13.4): who got an answer in it may read it",
+          contexts.serve_context, data_class="public", response=dict[str, Any], tag="ngsi-ld", parameters=(_DETAILS,)),
+    Route("DELETE", "/ngsi-ld/v1/jsonldContexts/{id}", ENTITY_WRITE, "Delete an @context, or fetch it again (5.13.5)",
+          contexts.delete_context, status=204, tag="ngsi-ld",
+          parameters=(Param("reload", "boolean", "fetch a cached one again instead of deleting it"),)),
+)  # fmt: skip
 
 NGSILD: tuple[Route, ...] = (
     Route("GET", "/ngsi-ld/v1/entities/{id}", ENTITY_READ, "Retrieve an entity (5.7.1)", raw=entities.get_entity,
@@ -48,4 +62,5 @@ NGSILD: tuple[Route, ...] = (
           parameters=(Param("options", "list", "update, replace"), _FORMAT[3])),
     Route("GET", "/ngsi-ld/v1/types", ENTITY_READ, "Entity types that there are (5.7.5)", entities.list_types,
           response=dict[str, Any], tag="ngsi-ld", parameters=(_FORMAT[3],), not_yet=("details",)),
+    *_CONTEXTS,
 )  # fmt: skip

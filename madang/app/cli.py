@@ -35,6 +35,11 @@ def _server_options(default_data: str) -> Callable[[F], F]:
                     "--mqtt-port", default=MQTT_PORT, show_default=True, help="MQTT port; 0 takes a free one."
                 ),
                 click.option(
+                    "--allow-private-addresses",
+                    is_flag=True,
+                    help="Let requests name addresses of this machine and of private networks (@contexts).",
+                ),
+                click.option(
                     "--log-format",
                     type=click.Choice(["auto", "json", "text"]),
                     default="auto",

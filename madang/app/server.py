@@ -15,6 +15,7 @@ from madang.app.clocks import SystemClock
 from madang.app.control import Handler, serve_control
 from madang.app.services import load_services
 from madang.app.settings import Settings
+from madang.connectors.http_client import HttpClient
 from madang.connectors.mqtt_listener import MqttListener
 from madang.hub.hub import City, Hub
 from madang.hub.outbox import ConsoleSender, FileSender, OutboxWorker
@@ -58,6 +59,7 @@ class Server:
                 load_services(),
                 city,
                 real_clock=real_clock,
+                http=HttpClient(allow_private=settings.allow_private_addresses),
                 extra_detectors=extra_detectors,
             )
             self.new_secrets = self._add_sources(sources)

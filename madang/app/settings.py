@@ -21,6 +21,8 @@ class Settings(Struct, frozen=True):
     mqtt_host: str = LOOPBACK
     mqtt_port: int = MQTT_PORT
     """MQTT 3.1.1; 0 takes a free one."""
+    allow_private_addresses: bool = False
+    """Let @contexts and other addresses that requests name be on this machine and in private networks."""
     log_format: str = "auto"
     """``json``, ``text``, or ``auto`` (text on a terminal)."""
     log_level: str = "info"

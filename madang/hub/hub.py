@@ -12,7 +12,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from madang.hub.contexts import Contexts
 from madang.hub.flow import LAG_MAX, FlowHost
+from madang.hub.http import Http
 from madang.hub.incidents import INCIDENT_PARAMETERS, Incidents
 from madang.hub.ingest import Ingest
 from madang.hub.parameters import Parameters
@@ -68,6 +70,7 @@ class Hub:
         city: City,
         *,
         real_clock: Clock | None = None,
+        http: Http | None = None,
         extra_detectors: Iterable[Any] = (),
     ) -> None:
         services = tuple(services)
@@ -81,6 +84,7 @@ class Hub:
         self.words = Words(services, time_zone=city.time_zone, record_types=(INCIDENT,), find_label=self.find_label)
         self.tokens = Tokens(store, self.real_clock, secrets.token_bytes)
         self.sources = Sources(store, clock, secrets.token_hex)
+        self.contexts = Contexts(store, self.real_clock, http, lambda: secrets.token_hex(16))
         self.records = Records(store, clock, tuple(self.registry.record_types.values()), self.parameters.value)
         self.incidents = Incidents(
             self.records, {rule: items for s in services for rule, items in s.checklists.items()}
@@ -114,9 +118,9 @@ class Hub:
         for callback in self._on_stop:
             callback()
         try:
-            self.store.write(self.sources.save_in).result(10)
+            self.store.write(self._save_in).result(10)
         except StoreError as error:
-            logger.warning("source counters were not kept at the stop: %s", error)
+            logger.warning("counters of sources and contexts were not kept at the stop: %s", error)
         self.flow.close()
 
     def on_stop(self, callback: Callable[[], None]) -> None:
@@ -168,7 +172,12 @@ class Hub:
             tx.append_clock_mark()
         self.records.fire_due(tx)
         if keep_status:
-            self.sources.save_in(tx)
+            self._save_in(tx)
+
+    def _save_in(self, tx: Tx) -> None:
+        """Counters that are kept now and then."""
+        self.sources.save_in(tx)
+        self.contexts.save_in(tx)
 
     def _housekeeping_in(self, tx: Tx, now: Instant) -> None:
         tx.forget_messages(day_of(max(0, now - MESSAGE_DAYS * DAY)))
