@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from madang.access.roles import ENTITY_READ, ENTITY_WRITE
-from madang.api.handlers.ngsild import contexts, entities, provision
+from madang.access.roles import ENTITY_READ, ENTITY_WRITE, SOURCE_MANAGE, SOURCE_READ
+from madang.api.handlers.ngsild import contexts, entities, provision, registrations
 from madang.api.route import PUBLIC, Param, Route
 from madang.hub.contexts import KINDS
 
@@ -29,6 +29,33 @@ _CONTEXTS = (
     Route("DELETE", "/ngsi-ld/v1/jsonldContexts/{id}", ENTITY_WRITE, "Delete an @context, or fetch it again (5.13.5)",
           contexts.delete_context, status=204, tag="ngsi-ld",
           parameters=(Param("reload", "boolean", "fetch a cached one again instead of deleting it"),)),
+)  # fmt: skip
+
+_SOURCE = (Param("options", "list", "sysAttrs, count", choices=("sysAttrs", "count")),)
+_REGISTRATIONS = (
+    Route("POST", "/ngsi-ld/v1/csourceRegistrations", SOURCE_MANAGE, "Register a context source (5.9.2)",
+          registrations.create_registration, request=dict[str, Any], status=201, tag="ngsi-ld"),
+    Route("GET", "/ngsi-ld/v1/csourceRegistrations", SOURCE_READ, "Query registrations (5.10.2)",
+          registrations.query_registrations, response=list[dict[str, Any]], tag="ngsi-ld",
+          parameters=(Param("type", description="type selection"), Param("id", "list", "ids of entities"),
+                      Param("idPattern", description="regular expression"), Param("attrs", "list", "attributes"),
+                      Param("q", description="query over the registration's own members"),
+                      Param("csf", description="context source filter, as q"), Param("scopeQ", description="scope query"),
+                      Param("georel"), Param("geometry"), Param("coordinates"), Param("geoproperty"),
+                      Param("timerel", description="before, after or between", choices=("before", "after", "between")),
+                      Param("timeAt", "instant"), Param("endTimeAt", "instant"),
+                      Param("timeproperty", description="observedAt asks the observationInterval, the others the "
+                            "managementInterval", choices=("observedAt", "createdAt", "modifiedAt", "deletedAt"),
+                            default="observedAt"),
+                      Param("count", "boolean", "answer NGSILD-Results-Count"), *_SOURCE,
+                      Param("limit", "integer", "registrations at most", default=100, minimum=1,
+                            maximum=registrations.LIMIT_MAX), _OFFSET)),
+    Route("GET", "/ngsi-ld/v1/csourceRegistrations/{id}", SOURCE_READ, "Retrieve a registration (5.10.1)",
+          registrations.get_registration, response=dict[str, Any], tag="ngsi-ld", parameters=_SOURCE),
+    Route("PATCH", "/ngsi-ld/v1/csourceRegistrations/{id}", SOURCE_MANAGE, "Change a registration (5.9.3)",
+          registrations.update_registration, request=dict[str, Any], status=204, tag="ngsi-ld"),
+    Route("DELETE", "/ngsi-ld/v1/csourceRegistrations/{id}", SOURCE_MANAGE, "Delete a registration (5.9.4)",
+          registrations.delete_registration, status=204, tag="ngsi-ld"),
 )  # fmt: skip
 
 NGSILD: tuple[Route, ...] = (
@@ -63,4 +90,5 @@ NGSILD: tuple[Route, ...] = (
     Route("GET", "/ngsi-ld/v1/types", ENTITY_READ, "Entity types that there are (5.7.5)", entities.list_types,
           response=dict[str, Any], tag="ngsi-ld", parameters=(_FORMAT[3],), not_yet=("details",)),
     *_CONTEXTS,
+    *_REGISTRATIONS,
 )  # fmt: skip

@@ -20,6 +20,7 @@ from madang.hub.ingest import Ingest
 from madang.hub.parameters import Parameters
 from madang.hub.ports import Clock, Read, Store, StoreError, Tx
 from madang.hub.records import Records
+from madang.hub.registrations import Registrations
 from madang.hub.registry import Registry
 from madang.hub.sources import Sources
 from madang.hub.tokens import Tokens
@@ -85,6 +86,7 @@ class Hub:
         self.tokens = Tokens(store, self.real_clock, secrets.token_bytes)
         self.sources = Sources(store, clock, secrets.token_hex)
         self.contexts = Contexts(store, self.real_clock, http, lambda: secrets.token_hex(16))
+        self.registrations = Registrations(store, self.real_clock, lambda: secrets.token_hex(16))
         self.records = Records(store, clock, tuple(self.registry.record_types.values()), self.parameters.value)
         self.incidents = Incidents(
             self.records, {rule: items for s in services for rule, items in s.checklists.items()}

@@ -1,15 +1,12 @@
 """Places in SQL: the exact test of a geo-query and the distance to a point, as functions that SQL calls for each candidate."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import orjson
-from shapely import prepare as prepare_geometry
-from shapely import transform
 from shapely.geometry import Point, shape
 from shapely.geometry.base import BaseGeometry
 
-from madang.model.geometry import Plane
+from madang.ngsild.place import geometry_distance, geometry_test
 from madang.ngsild.query import ByDistance, Near, Spatial
 
 PLACE_FUNCTION = "madang_place"
@@ -27,60 +24,29 @@ Box = tuple[float, float, float, float]
 _DEGREES_PER_M = 1 / 110_000
 """Generous: turns metres into a bounding box in degrees that is never too small (near the poles see `_box_of`)."""
 
-_RELATIONS: dict[str, Callable[[BaseGeometry, BaseGeometry], bool]] = {
-    "within": lambda mine, asked: bool(mine.within(asked)),
-    "contains": lambda mine, asked: bool(mine.contains(asked)),
-    "intersects": lambda mine, asked: bool(mine.intersects(asked)),
-    "equals": lambda mine, asked: bool(mine.equals(asked)),
-    "disjoint": lambda mine, asked: bool(mine.disjoint(asked)),
-    "overlaps": lambda mine, asked: bool(mine.overlaps(asked)),
-}
-
 
 def place_test(place: Near | Spatial) -> tuple[Box | None, PlaceTest]:
-    """A bounding box that holds every candidate (None: no bound), and the exact test."""
+    """A bounding box that holds every candidate (None: no bound), and the exact test. Raises ValueError for a geometry that
+    is empty."""
+    satisfies = geometry_test(place)
     asked = shape(place.geometry)
-    if asked.is_empty:
-        raise ValueError("the geometry of the query is empty")
-    prepare_geometry(asked)
     name = place.property
+
+    def test(lon: float | None, lat: float | None, body: str) -> bool:
+        return any(satisfies(mine) for mine in _geometries(name, lon, lat, body))
+
     if isinstance(place, Spatial):
-        relation = _RELATIONS.get(place.relation)
-        if relation is None:
-            raise ValueError(f"unknown georel {place.relation!r}; known: {', '.join(sorted(_RELATIONS))}")
-
-        def test_relation(lon: float | None, lat: float | None, body: str) -> bool:
-            return any(relation(mine, asked) for mine in _geometries(name, lon, lat, body))
-
-        return (None if place.relation == "disjoint" else tuple(asked.bounds)), test_relation
-    centre = asked.centroid
-    plane = Plane((centre.x, centre.y))
-    asked_xy = _on_plane(asked, plane)
-    low = place.minimum_m if place.minimum_m is not None else -1.0
-    high = place.maximum_m if place.maximum_m is not None else float("inf")
-
-    def test_near(lon: float | None, lat: float | None, body: str) -> bool:
-        return any(
-            low <= float(_on_plane(mine, plane).distance(asked_xy)) <= high
-            for mine in _geometries(name, lon, lat, body)
-        )
-
-    return (None if place.maximum_m is None else _box_of(asked, place.maximum_m)), test_near
+        return (None if place.relation == "disjoint" else tuple(asked.bounds)), test
+    return (None if place.maximum_m is None else _box_of(asked, place.maximum_m)), test
 
 
 def measure(order: ByDistance) -> Measure:
     """The distance of an entity to the geometry that it is ordered by. Raises ValueError for a geometry that is empty."""
-    asked = shape(order.geometry)
-    if asked.is_empty:
-        raise ValueError("the geometry to measure from is empty")
-    centre = asked.centroid
-    plane = Plane((centre.x, centre.y))
-    asked_xy = _on_plane(asked, plane)
+    distance_to = geometry_distance(order)
     name = order.property
 
     def distance(lon: float | None, lat: float | None, body: str) -> float | None:
-        found = [float(_on_plane(mine, plane).distance(asked_xy)) for mine in _geometries(name, lon, lat, body)]
-        return min(found, default=None)
+        return min((distance_to(mine) for mine in _geometries(name, lon, lat, body)), default=None)
 
     return distance
 
@@ -94,19 +60,6 @@ def _box_of(asked: BaseGeometry, radius_m: float) -> Box | None:
     # One degree of longitude at 80 degrees is 1/5.8 of one at the equator.
     factor = 1.0 if widest < 30 else (2.0 if widest < 60 else 5.8)
     return west - margin * factor, south - margin, east + margin * factor, north + margin
-
-
-def _on_plane(geometry: BaseGeometry, plane: Plane) -> BaseGeometry:
-    if geometry.geom_type == "Point":
-        return Point(*plane.to_xy((geometry.x, geometry.y)))
-
-    def project(coordinates: Any) -> Any:
-        moved = coordinates.copy()
-        for i, (lon, lat) in enumerate(coordinates):
-            moved[i] = plane.to_xy((lon, lat))
-        return moved
-
-    return transform(geometry, project)
 
 
 def _geometries(name: str, lon: float | None, lat: float | None, body: str) -> Iterator[BaseGeometry]:

@@ -1,0 +1,172 @@
+"""Context source registrations: kept in the store and in memory, because every request is matched against all of them
+(ETSI GS CIM 009 clauses 5.9, 5.10). `madang.ngsild.registration` says what one is about.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from madang.hub.ports import Clock, Store, Tx
+from madang.model.time import Instant
+from madang.ngsild.context import Context
+from madang.ngsild.errors import ALREADY_EXISTS, CONFLICT, OPERATION_NOT_SUPPORTED, RESOURCE_NOT_FOUND, NgsiLdError
+from madang.ngsild.match import in_place, matches
+from madang.ngsild.query import Near, Node, Query, Spatial
+from madang.ngsild.registration import (
+    EXCLUSIVE,
+    REDIRECT,
+    Registration,
+    Selection,
+    in_time,
+    matching,
+    merge_registration,
+    overlaps,
+    parse_registration,
+    read_registration,
+)
+
+REGISTRATIONS_MAX = 10_000
+"""Each request is matched against all: at some 2 µs each, 20 ms."""
+_KIND = "registration"
+
+
+class Kept(Struct, frozen=True):
+    """A registration as it stands in the store."""
+
+    document: dict[str, Any]
+    created_at: Instant
+    modified_at: Instant
+
+
+class Search(Struct, frozen=True):
+    """What `GET /csourceRegistrations` asks (clause 5.10.2)."""
+
+    selection: Selection = Selection()
+    filters: tuple[Node, ...] = ()
+    """csf, q and scopeQ, over the registration's own members."""
+    place: Near | Spatial | None = None
+    timerel: str | None = None
+    time_at: Instant = 0
+    end_at: Instant = 0
+    interval: str = "observationInterval"
+
+
+class Registrations:
+    """See the module's docstring. Used from one event loop."""
+
+    def __init__(self, store: Store, clock: Clock, new_id: Callable[[], str]) -> None:
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+        self._lock = asyncio.Lock()
+        self._all: dict[str, Registration] = {}
+        with store.read() as read:
+            for id_, document in read.list_documents(_KIND):
+                kept = msgspec.json.decode(document, type=Kept)
+                self._all[id_] = read_registration(kept.document, kept.created_at, kept.modified_at)
+
+    # ── reading ─────────────────────────────────────────────────────────────
+
+    def get(self, id_: str) -> Registration:
+        """Raises NgsiLdError (ResourceNotFound), also for one that has expired."""
+        found = self._all.get(id_)
+        if found is None or _expired(found, self._clock.now()):
+            raise NgsiLdError(f"there is no registration {id_[:200]}", "", RESOURCE_NOT_FOUND)
+        return found
+
+    def list_active(self) -> list[Registration]:
+        """All that have not expired, oldest first."""
+        if not self._all:
+            return []
+        now = self._clock.now()
+        return [registration for registration in self._all.values() if not _expired(registration, now)]
+
+    def search(self, search: Search) -> list[Registration]:
+        """Those that meet every condition, oldest first."""
+        found = []
+        for registration in self.list_active():
+            seen = registration.as_entity
+            if (
+                matching(registration, search.selection)
+                and in_time(registration, search.timerel, search.time_at, search.end_at, search.interval)
+                and all(matches(seen, node) for node in search.filters)
+                and in_place(seen, search.place)
+            ):
+                found.append(registration)
+        return found
+
+    # ── writing ─────────────────────────────────────────────────────────────
+
+    async def create(self, document: Any, context: Context) -> str:
+        """Keep a registration; gives its id. Raises NgsiLdError: BadRequestData, AlreadyExists, Conflict (clause 5.9.2)."""
+        async with self._lock:
+            self._forget_expired()
+            now = self._clock.now()
+            stored = parse_registration(
+                document, context, now, f"urn:ngsi-ld:ContextSourceRegistration:{self._new_id()}"
+            )
+            if stored["id"] in self._all:
+                raise NgsiLdError(f"there is a registration {stored['id']} already", "id", ALREADY_EXISTS)
+            if len(self._all) >= REGISTRATIONS_MAX:
+                raise NgsiLdError(f"{REGISTRATIONS_MAX} registrations are kept here", "", OPERATION_NOT_SUPPORTED)
+            await self._put(read_registration(stored, now, now))
+            return str(stored["id"])
+
+    async def update(self, id_: str, fragment: Any, context: Context) -> None:
+        """Change a registration (clause 5.9.3). Raises NgsiLdError: ResourceNotFound, BadRequestData, Conflict."""
+        async with self._lock:
+            known = self.get(id_)
+            now = self._clock.now()
+            await self._put(
+                read_registration(merge_registration(known.document, fragment, context, now), known.created_at, now)
+            )
+
+    async def delete(self, id_: str) -> None:
+        """Raises NgsiLdError (ResourceNotFound)."""
+        async with self._lock:
+            self.get(id_)
+            await asyncio.wrap_future(self._store.write(lambda tx: tx.put_document(_KIND, id_, None)))
+            del self._all[id_]
+
+    async def _put(self, registration: Registration) -> None:
+        others = [known for known in self.list_active() if known.id != registration.id]
+        for known in others:
+            if overlaps(registration, known):
+                raise NgsiLdError(f"{known.id} holds an attribute of the same entity exclusively", "", CONFLICT)
+        kept = Kept(registration.document, registration.created_at, registration.modified_at)
+
+        def op(tx: Tx) -> None:
+            _check_entities(tx, registration)
+            tx.put_document(_KIND, registration.id, msgspec.json.encode(kept))
+
+        await asyncio.wrap_future(self._store.write(op))
+        self._all[registration.id] = registration
+
+    def _forget_expired(self) -> None:
+        """Let go of what has expired (clause 5.2.9: the registration ceases to exist)."""
+        now = self._clock.now()
+        for id_ in [r.id for r in self._all.values() if _expired(r, now)]:
+            del self._all[id_]
+            self._store.write(lambda tx, id_=id_: tx.put_document(_KIND, id_, None))  # type: ignore[misc]
+
+
+def _expired(registration: Registration, now: Instant) -> bool:
+    return registration.expires_at is not None and registration.expires_at <= now
+
+
+def _check_entities(tx: Tx, registration: Registration) -> None:
+    """Clause 5.9.2.4: what an exclusive or a redirect registration takes over must not be held here already."""
+    if registration.mode not in (EXCLUSIVE, REDIRECT):
+        return
+    for item in registration.information:
+        queries = [
+            Query(types=e.types if e.id is None else (), ids=() if e.id is None else (e.id,), id_pattern=e.id_pattern)
+            for e in item.entities
+        ] or [Query()]
+        for query in queries:
+            page = tx.query(msgspec.structs.replace(query, attributes=item.names, limit=1))
+            if page.entities:
+                raise NgsiLdError(f"{page.entities[0].id} is held here already", "information", CONFLICT)
