@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from madang.access.roles import INGEST
+from madang.access.roles import INGEST, permissions_of
 from madang.api import errors
 from madang.api.errors import Problem, problem_of
 from madang.api.route import LOGGED_IN, PUBLIC, Answer, Call, Receive, Route, Scope, Send
@@ -72,9 +72,14 @@ class Dispatcher:
             lang[0] = _language(headers.get("accept-language", ""))
             self._check_host(headers)
             match = self._router.find(_raw_path(scope))
+            if match is not None and match.with_empty is not None and scope["method"] not in match.routes:
+                match = match.with_empty if scope["method"] in match.with_empty.routes else match
             route = self._find_route(scope["method"], scope["path"], match)
             if route is None:
                 await self._options(counted, match)
+            elif route.tag == "ngsi-ld" and route.request is not None and "content-length" not in headers:
+                # ETSI GS CIM 009 clause 6.3.4: "just a 411 HTTP status code (without any payload body)".
+                await send_answer(counted, Answer(None, 411))
             else:
                 await self._answer(route, scope, receive, counted, headers, match, lang)
         except asyncio.CancelledError:
@@ -175,6 +180,9 @@ class Dispatcher:
                     403, "cross-site", f"Send the header X-Requested-With: {CSRF_VALUE} with a cookie's request."
                 )
             return caller
+        role = self.state.settings.anonymous_role
+        if role:
+            return Caller(principal=ANONYMOUS.principal, role=role, permissions=permissions_of(role))
         raise NotAuthenticated("log in: send Authorization: Bearer <token>, or open a session with POST /api/session")
 
     def _authenticate_source(self, authorization: str, source_id: str) -> Caller | None:
@@ -291,11 +299,14 @@ def parse_query(route: Route, raw: bytes) -> dict[str, Any]:
         raise Problem(400, "bad-query", f"The query has more than {PARAMETERS_MAX} parameters.") from None
     declared = {param.name: param for param in route.parameters}
     given: set[str] = set()
+    kind = "InvalidRequest" if route.tag == "ngsi-ld" else None
     for name, value in pairs:
         if route.tag == "console":
             continue  # What a screen shows stands in its address; the page reads it, the server does not.
         if name in given:
-            raise Problem(400, "repeated-parameter", f"Parameter {name[:80]} is given twice.", parameter=name[:80])
+            raise Problem(
+                400, "repeated-parameter", f"Parameter {name[:80]} is given twice.", kind=kind, parameter=name[:80]
+            )
         given.add(name)
         param = declared.get(name)
         if param is not None:
@@ -311,7 +322,7 @@ def parse_query(route: Route, raw: bytes) -> dict[str, Any]:
         else:
             known = ", ".join([*declared, *(() if route.tag == "ngsi-ld" else ("lang",))]) or "none"
             raise Problem(400, "unknown-parameter", f"Parameter {name[:80]} is not known here; known: {known}.",
-                          parameter=name[:80], known=list(declared))  # fmt: skip
+                          kind=kind, parameter=name[:80], known=list(declared))  # fmt: skip
     return query
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from madang.access.roles import UnknownRole
-from madang.hub.entities import EntityError, EntityExists, EntityForbidden, EntityGoverned, TypeDiffers
+from madang.hub.entities import EntityError, EntityExists, EntityForbidden, EntityGoverned, EntityWrong
 from madang.hub.ingest import Overloaded
 from madang.hub.ports import StoreClosed, StoreError, StoreFull
 from madang.hub.queries.errors import BadQuestion, NotFound, Refused
@@ -95,8 +95,12 @@ class Problem(Exception):
 
     def body(self, *, ngsild: bool = False) -> bytes:
         """The problem as JSON; `ngsild` names it by the standard's URI where it has one."""
+        return msgspec.json.encode(self.document(ngsild=ngsild))
+
+    def document(self, *, ngsild: bool = False) -> dict[str, Any]:
+        """The problem as a JSON value."""
         kind = (self.kind or _NGSILD_KIND.get(self.status)) if ngsild else None
-        document = {
+        return {
             "type": f"{NGSILD_ERRORS}{kind}" if kind else f"urn:madang:error:{self.code}",
             "title": TITLES.get(self.status, "Error"),
             "status": self.status,
@@ -104,7 +108,6 @@ class Problem(Exception):
             "code": self.code,
             **self.extra,
         }
-        return msgspec.json.encode(document)
 
 
 def problem_of(error: Exception, words: Words, lang: str) -> Problem | None:
@@ -162,8 +165,8 @@ def _of_entity(error: EntityError) -> Problem:
         return Problem(409, "already-exists", f"{error}.", kind="AlreadyExists")
     if isinstance(error, EntityGoverned):
         return Problem(409, "governed", f"{error}.", kind="Conflict")
-    if isinstance(error, TypeDiffers):
-        return Problem(400, "type-differs", f"{error}.", kind="BadRequestData")
+    if isinstance(error, EntityWrong):
+        return Problem(400, "bad-request-data", f"{error}.", kind="BadRequestData")
     return Problem(404, "not-found", f"{error}.", kind="ResourceNotFound")
 
 

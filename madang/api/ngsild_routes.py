@@ -2,23 +2,129 @@
 
 from typing import Any
 
+<<<<<<< HEAD
 from madang.access.roles import ENTITY_READ, ENTITY_WRITE, SOURCE_MANAGE, SOURCE_READ
 from madang.api.handlers.ngsild import contexts, entities, provision, registrations
+=======
+from madang.access.roles import ENTITY_READ, ENTITY_WRITE
+from madang.api.handlers.ngsild import attributes, batch, contexts, discovery, entities, provision
+>>>>>>> 5e54458 (ngsild: Answer the current state of entities as the standard has it.)
 from madang.api.route import PUBLIC, Param, Route
 from madang.hub.contexts import KINDS
 
-_OFFSET = Param("offset", "integer", "entities to pass over", default=0, minimum=0, maximum=10_000_000)
-
-_FORMAT = (
-    Param("options", "list", "keyValues, simplified, concise, normalized, sysAttrs, count"),
-    Param("format", description="representation", choices=("normalized", "concise", "simplified", "keyValues")),
-    Param("attrs", "list", "attributes to answer with"),
-    Param("local", "boolean", "only this broker; it is the only one for now"),
-)
-_LATER = ("pick", "omit", "lang", "join", "joinLevel", "containedBy", "datasetId", "entityMap", "jsonKeys",
-                 "expandValues", "geometryProperty", "csf", "scopeQ", "orderBy", "collation")  # fmt: skip
-
 _DETAILS = Param("details", "boolean", "all that is known of it")
+_LOCAL = Param("local", "boolean", "only this broker, no context source")
+_TYPE = Param("type", description="type selection (4.17): A,B or (A|B);C")
+_OPTIONS = Param(
+    "options", "list", "keyValues, simplified, concise, normalized, sysAttrs, count, noOverwrite, update, replace"
+)
+_FORMAT = Param("format", description="representation: normalized, concise, simplified or keyValues")
+_LANG = Param("lang", description="languages of LanguageProperties, best first, like Accept-Language (4.15)")
+_VIEW = (
+    _OPTIONS, _FORMAT, _LANG,
+    Param("attrs", "list", "attributes to answer with; entities without any are left out"),
+    Param("pick", description="members to answer with (4.21)"),
+    Param("omit", description="members to leave out (4.21)"),
+    Param("datasetId", "list", "instances to answer with; @none for those without"),
+    Param("join", description="linked entities: inline, flat or @none (4.5.23)"),
+    Param("joinLevel", "integer", "links that are followed one after the other"),
+    Param("containedBy", "list", "ids of entities that need not come again"),
+    Param("geometryProperty", description="what gives a GeoJSON Feature its geometry"),
+    Param("jsonKeys", "list", "attributes whose values are plain JSON"),
+    Param("expandValues", "list", "attributes whose values in q are words of a vocabulary"),
+    _LOCAL,
+)  # fmt: skip
+_SELECTION = (
+    _TYPE,
+    Param("id", "list", "ids"),
+    Param("idPattern", description="regular expression"),
+    Param("q", description="query language of clause 4.9"),
+    Param("scopeQ", description="scope query language of clause 4.19"),
+    Param("csf", description="context source filter; its form is checked"),
+    Param("georel", description="near;maxDistance==m, within, intersects, …"),
+    Param("geometry", description="GeoJSON type of the geometry"),
+    Param("coordinates", description="JSON array"),
+    Param("geoproperty", description="GeoProperty to compare; location when absent"),
+)  # fmt: skip
+_ORDER = (
+    Param("orderBy", description="speed;desc,location;dist-asc (4.23)"),
+    Param("collation", description="language tag: sort texts as people do"),
+    Param("orderFrom", description="coordinates to measure distances from"),
+    Param("orderFromGeometry", description="GeoJSON type of orderFrom; Point when absent"),
+)  # fmt: skip
+_PAGE = (
+    Param("limit", "integer", "entities at most", default=20, minimum=0, maximum=1_000_000),
+    Param("offset", "integer", "entities to pass over", default=0, minimum=0, maximum=10_000_000),
+    Param("count", "boolean", "answer NGSILD-Results-Count"),
+)  # fmt: skip
+_LATER = ("entityMap", "entityMapLifetime", "splitEntities")
+_ENTITY = "/ngsi-ld/v1/entities/{id}"
+_ATTRIBUTE = f"{_ENTITY}/attrs/{{attr}}"
+_DATASET = Param("datasetId", description="the instance; the default one when absent")
+
+_ENTITIES = (
+    Route("GET", _ENTITY, ENTITY_READ, "Retrieve an entity (5.7.1)", raw=entities.get_entity, data_class="personal",
+          response=dict[str, Any], tag="ngsi-ld", parameters=(*_VIEW, _TYPE), not_yet=_LATER),
+    Route("GET", "/ngsi-ld/v1/entities", ENTITY_READ, "Query entities (5.7.2)", entities.query_entities,
+          data_class="personal", response=list[dict[str, Any]], tag="ngsi-ld",
+          parameters=(*_SELECTION, *_VIEW, *_ORDER, *_PAGE), not_yet=_LATER),
+    Route("POST", "/ngsi-ld/v1/entityOperations/query", ENTITY_READ, "Query entities by a body (5.7.2, 6.23)",
+          entities.query_by_body, data_class="personal", request=dict[str, Any], response=list[dict[str, Any]],
+          tag="ngsi-ld", parameters=(*_VIEW, *_PAGE), not_yet=_LATER),
+    Route("POST", "/ngsi-ld/v1/entities", ENTITY_WRITE, "Create an entity (5.6.1)", provision.create_entity,
+          request=dict[str, Any], status=201, tag="ngsi-ld", parameters=(_LOCAL,)),
+    Route("PUT", _ENTITY, ENTITY_WRITE, "Replace an entity (5.6.18)", provision.replace_entity,
+          request=dict[str, Any], status=204, tag="ngsi-ld", parameters=(_TYPE, _LOCAL)),
+    Route("PATCH", _ENTITY, ENTITY_WRITE, "Merge an entity (5.6.17): 409 for a record", provision.merge_entity,
+          request=dict[str, Any], status=204, tag="ngsi-ld",
+          parameters=(_OPTIONS, _FORMAT, _LANG, _TYPE, _LOCAL,
+                      Param("observedAt", description="for attributes that had an observedAt and get none"))),
+    Route("DELETE", _ENTITY, ENTITY_WRITE, "Delete an entity (5.6.6)", provision.delete_entity, status=204, tag="ngsi-ld",
+          parameters=(_TYPE, _LOCAL)),
+    Route("DELETE", "/ngsi-ld/v1/entities", ENTITY_WRITE, "Purge entities, or attributes of them (5.6.21)",
+          provision.purge_entities, status=204, tag="ngsi-ld",
+          parameters=(*_SELECTION, Param("attrs", "list", "entities that have one of these attributes"),
+                      Param("keep", "list", "keep these attributes and drop the others"),
+                      Param("drop", "list", "drop these attributes instead of the entities"), _LOCAL)),
+)  # fmt: skip
+_ATTRIBUTES = (
+    Route("POST", f"{_ENTITY}/attrs", ENTITY_WRITE, "Append attributes (5.6.3)", attributes.append_attributes,
+          request=dict[str, Any], status=204, tag="ngsi-ld", parameters=(_OPTIONS, _TYPE, _LOCAL)),
+    Route("PATCH", f"{_ENTITY}/attrs", ENTITY_WRITE, "Update attributes (5.6.2)", attributes.update_attributes,
+          request=dict[str, Any], status=204, tag="ngsi-ld", parameters=(_TYPE, _LOCAL)),
+    Route("PATCH", _ATTRIBUTE, ENTITY_WRITE, "Change members of an attribute (5.6.4)", attributes.update_attribute,
+          request=dict[str, Any], status=204, tag="ngsi-ld", parameters=(_DATASET, _TYPE, _LOCAL)),
+    Route("PUT", _ATTRIBUTE, ENTITY_WRITE, "Replace an attribute (5.6.19)", attributes.replace_attribute,
+          request=dict[str, Any], status=204, tag="ngsi-ld", parameters=(_DATASET, _TYPE, _LOCAL)),
+    Route("DELETE", _ATTRIBUTE, ENTITY_WRITE, "Delete an attribute (5.6.5)", attributes.delete_attribute, status=204,
+          tag="ngsi-ld", parameters=(_DATASET, Param("deleteAll", "boolean", "every instance"), _TYPE, _LOCAL)),
+)  # fmt: skip
+_OPERATIONS = "/ngsi-ld/v1/entityOperations"
+_BATCHES = (
+    Route("POST", f"{_OPERATIONS}/create", ENTITY_WRITE, "Create many (5.6.7)", batch.create,
+          request=list[dict[str, Any]], response=list[str], status=201, tag="ngsi-ld", parameters=(_LOCAL,)),
+    Route("POST", f"{_OPERATIONS}/upsert", ENTITY_WRITE, "Create or change many (5.6.8)", batch.upsert,
+          request=list[dict[str, Any]], response=list[str], status=201, tag="ngsi-ld", parameters=(_OPTIONS, _LOCAL)),
+    Route("POST", f"{_OPERATIONS}/update", ENTITY_WRITE, "Append attributes to many (5.6.9)", batch.update,
+          request=list[dict[str, Any]], status=204, tag="ngsi-ld", parameters=(_OPTIONS, _LOCAL)),
+    Route("POST", f"{_OPERATIONS}/merge", ENTITY_WRITE, "Merge many (5.6.20)", batch.merge,
+          request=list[dict[str, Any]], status=204, tag="ngsi-ld",
+          parameters=(_OPTIONS, _FORMAT, _LANG, Param("observedAt", description="see merging one"), _LOCAL)),
+    Route("POST", f"{_OPERATIONS}/delete", ENTITY_WRITE, "Delete many (5.6.10)", batch.delete, request=list[str],
+          status=204, tag="ngsi-ld", parameters=(_LOCAL,)),
+)  # fmt: skip
+_DISCOVERY = (
+    Route("GET", "/ngsi-ld/v1/types", ENTITY_READ, "Entity types that there are (5.7.5, 5.7.6)", discovery.list_types,
+          response=Any, tag="ngsi-ld", parameters=(_DETAILS, _LOCAL)),
+    Route("GET", "/ngsi-ld/v1/types/{type}", ENTITY_READ, "A type and its attributes (5.7.7)", discovery.get_type,
+          response=dict[str, Any], tag="ngsi-ld", parameters=(_LOCAL,)),
+    Route("GET", "/ngsi-ld/v1/attributes", ENTITY_READ, "Attributes that there are (5.7.8, 5.7.9)",
+          discovery.list_attributes, response=Any, tag="ngsi-ld", parameters=(_DETAILS, _LOCAL)),
+    Route("GET", "/ngsi-ld/v1/attributes/{attr}", ENTITY_READ, "An attribute and the types that have it (5.7.10)",
+          discovery.get_attribute, response=dict[str, Any], tag="ngsi-ld", parameters=(_LOCAL,)),
+    Route("GET", "/ngsi-ld/v1/info/sourceIdentity", ENTITY_READ, "Who this context source is (5.15.1)",
+          discovery.get_identity, response=dict[str, Any], tag="ngsi-ld"),
+)  # fmt: skip
 _CONTEXTS = (
     Route("POST", "/ngsi-ld/v1/jsonldContexts", ENTITY_WRITE, "Host an @context (5.13.2)", contexts.add_context,
           request=dict[str, Any], status=201, tag="ngsi-ld"),
@@ -31,6 +137,7 @@ _CONTEXTS = (
           parameters=(Param("reload", "boolean", "fetch a cached one again instead of deleting it"),)),
 )  # fmt: skip
 
+<<<<<<< HEAD
 _SOURCE = (Param("options", "list", "sysAttrs, count", choices=("sysAttrs", "count")),)
 _REGISTRATIONS = (
     Route("POST", "/ngsi-ld/v1/csourceRegistrations", SOURCE_MANAGE, "Register a context source (5.9.2)",
@@ -92,3 +199,6 @@ NGSILD: tuple[Route, ...] = (
     *_CONTEXTS,
     *_REGISTRATIONS,
 )  # fmt: skip
+=======
+NGSILD: tuple[Route, ...] = (*_ENTITIES, *_ATTRIBUTES, *_BATCHES, *_DISCOVERY, *_CONTEXTS)
+>>>>>>> 5e54458 (ngsild: Answer the current state of entities as the standard has it.)

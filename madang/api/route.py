@@ -236,7 +236,7 @@ class Call:
         check_media_type(self.headers.get("content-type", ""), media_types)
         body = await self.body()
         if not body:
-            raise Problem(400, "no-body", "The request needs a JSON body.")
+            raise Problem(400, "no-body", "The request needs a JSON body.", kind=_invalid(self.route))
         try:
             return msgspec.json.decode(body, type=type_)
         except msgspec.ValidationError as error:

@@ -1,6 +1,9 @@
 """Finding the row of the route table for a path: a tree over path segments, so that the cost does not grow with the table.
 
 Paths are taken apart *before* they are decoded: an entity id may hold an encoded slash (``http:%2F%2F…``).
+
+Under /ngsi-ld a slash at the end is passed over; where that leaves no row for the method, it stands for an empty id, so that a
+client that forgot the id is told so.
 """
 
 from collections.abc import Iterable
@@ -30,6 +33,8 @@ class Match(Struct):
 
     routes: dict[str, Route]
     path: dict[str, str]
+    with_empty: "Match | None" = None
+    """The same path, where the slash at its end stands before an empty parameter."""
 
 
 class Router:
@@ -70,24 +75,36 @@ class Router:
             ]
         except UnicodeDecodeError:
             raise Problem(400, "bad-path", "The path is not UTF-8.") from None
+        if texts[0] != "ngsi-ld":
+            return self._match(texts, empty=False)
+        if texts[-1]:
+            return self._match(texts, empty=True)
+        found = self._match(texts[:-1], empty=True)
+        with_empty = self._match(texts, empty=True)
+        if found is None:
+            return with_empty
+        found.with_empty = with_empty
+        return found
+
+    def _match(self, texts: list[str], *, empty: bool) -> Match | None:
         path: dict[str, str] = {}
-        node = _walk(self._root, texts, 0, path)
+        node = _walk(self._root, texts, 0, path, empty)
         return None if node is None else Match(node.routes, path)
 
 
-def _walk(node: _Node, texts: list[str], place: int, path: dict[str, str]) -> _Node | None:
+def _walk(node: _Node, texts: list[str], place: int, path: dict[str, str], empty: bool) -> _Node | None:
     if place == len(texts):
         return node if node.routes else None
     text = texts[place]
     literal = node.literals.get(text)
     if literal is not None:
-        found = _walk(literal, texts, place + 1, path)
+        found = _walk(literal, texts, place + 1, path, empty)
         if found is not None:
             return found
     for name, suffix, child in node.parameters:
-        if not text.endswith(suffix) or len(text) == len(suffix):
+        if not text.endswith(suffix) or (len(text) == len(suffix) and not (empty and name == "id")):
             continue
-        found = _walk(child, texts, place + 1, path)
+        found = _walk(child, texts, place + 1, path, empty)
         if found is not None:
             path[name] = text[: len(text) - len(suffix)] if suffix else text
             return found

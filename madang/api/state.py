@@ -32,6 +32,8 @@ class ApiSettings(Struct, frozen=True):
     console_dir: Path = CONSOLE_DIR
     hosts: tuple[str, ...] = ()
     """Names in the Host header that are answered; empty: all. Set it where browsers reach the server (DNS rebinding)."""
+    anonymous_role: str = ""
+    """Role of callers without a token; empty: they are asked to log in. See `madang.app.settings`."""
     secure_cookie: bool = False
     """True behind TLS: the session cookie is then never sent over plain HTTP."""
     read_threads: int = 4

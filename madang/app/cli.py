@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from madang import __version__
-from madang.app.settings import LOOPBACK, MQTT_PORT, PORT, Settings
+from madang.app.settings import LOOPBACK, MQTT_PORT, PORT, Settings, SettingsError, check_anonymous
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,6 +40,12 @@ def _server_options(default_data: str) -> Callable[[F], F]:
                     help="Let requests name addresses of this machine and of private networks (@contexts).",
                 ),
                 click.option(
+                    "--anonymous-role",
+                    default="",
+                    help="For the conformance suite alone: a caller without a token gets this role. Refused unless everything"
+                    " listens on this machine only.",
+                ),
+                click.option(
                     "--log-format",
                     type=click.Choice(["auto", "json", "text"]),
                     default="auto",
@@ -64,6 +70,10 @@ def _settings(options: dict[str, Any]) -> Settings:
     from madang.app.logs import set_up_logs
 
     settings = Settings(**{name: options[name] for name in Settings.__struct_fields__})
+    try:
+        check_anonymous(settings)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
     set_up_logs(settings.log_format, settings.log_level)
     return settings
 

@@ -10,11 +10,11 @@ from typing import Any
 import structlog
 import uvicorn
 
-from madang.api.app import create_app
+from madang.api.app import ApiSettings, create_app
 from madang.app.clocks import SystemClock
 from madang.app.control import Handler, serve_control
 from madang.app.services import load_services
-from madang.app.settings import Settings
+from madang.app.settings import LOOPBACKS, Settings, check_anonymous
 from madang.connectors.http_client import HttpClient
 from madang.connectors.mqtt_listener import MqttListener
 from madang.hub.hub import City, Hub
@@ -47,7 +47,8 @@ class Server:
         durable: bool = True,
         extra_detectors: Iterable[Any] = (),
     ) -> None:
-        """Opens the data folder. Raises StoreLocked, StoreError."""
+        """Opens the data folder. Raises StoreLocked, StoreError, SettingsError."""
+        check_anonymous(settings)
         self.settings = settings
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         real_clock = SystemClock()
@@ -113,10 +114,18 @@ class Server:
         except BaseException:
             await self.stop()
             raise
+        if self.settings.anonymous_role:
+            log.warning(
+                "ANYBODY on this machine may act without a log-in: this is for the conformance suite alone",
+                role=self.settings.anonymous_role,
+            )
         log.info("madang is up", url=self.url, mqtt_port=self.mqtt.tcp_port, data=str(self.settings.data))
 
     async def _start_http(self) -> None:
-        app = create_app(self.hub, mqtt_stats=self.mqtt.stats)
+        role = self.settings.anonymous_role
+        # With nobody logged in, a page elsewhere must not reach the server by a name that it made lead here (DNS rebinding).
+        hosts = (*LOOPBACKS, "[::1]") if role else ()
+        app = create_app(self.hub, ApiSettings(anonymous_role=role, hosts=hosts), mqtt_stats=self.mqtt.stats)
         self._stop_streams = app.stop_streams
         config = uvicorn.Config(
             app,

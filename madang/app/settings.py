@@ -4,10 +4,20 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from madang.access.roles import PARTY_ROLES, permissions_of
+
 LOOPBACK = "127.0.0.1"
 """Nothing listens beyond this machine unless asked."""
 PORT = 8080
 MQTT_PORT = 1883
+
+
+LOOPBACKS = ("127.0.0.1", "::1", "localhost")
+"""Names of this machine that only this machine reaches."""
+
+
+class SettingsError(Exception):
+    """Settings that do not go together; the text says what to do."""
 
 
 class Settings(Struct, frozen=True):
@@ -23,6 +33,30 @@ class Settings(Struct, frozen=True):
     """MQTT 3.1.1; 0 takes a free one."""
     allow_private_addresses: bool = False
     """Let @contexts and other addresses that requests name be on this machine and in private networks."""
+    anonymous_role: str = ""
+    """Role of callers without a token, for the conformance suite, which sends none; empty: they are asked to log in. Only while
+    everything listens on this machine alone."""
     log_format: str = "auto"
     """``json``, ``text``, or ``auto`` (text on a terminal)."""
     log_level: str = "info"
+
+
+def check_anonymous(settings: Settings) -> None:
+    """Raises SettingsError unless a role without log-in can do no harm beyond this machine."""
+    role = settings.anonymous_role
+    if not role:
+        return
+    try:
+        permissions_of(role)
+    except ValueError as error:
+        raise SettingsError(f"--anonymous-role: {error}") from None
+    if role in PARTY_ROLES:
+        raise SettingsError(
+            f"--anonymous-role: {role} acts for a farm, carrier or plant, and nobody in particular is none"
+        )
+    for option, host in (("--host", settings.host), ("--mqtt-host", settings.mqtt_host)):
+        if host not in LOOPBACKS:
+            raise SettingsError(
+                f"--anonymous-role lets anybody in who reaches the server, so everything must listen on {LOOPBACK}:"
+                f" {option} is {host}. Leave one of the two out."
+            )

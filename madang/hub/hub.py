@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from madang.hub.contexts import Contexts
+from madang.hub.entities import expire_in
 from madang.hub.flow import LAG_MAX, FlowHost
 from madang.hub.http import Http
 from madang.hub.incidents import INCIDENT_PARAMETERS, Incidents
@@ -94,6 +95,7 @@ class Hub:
         detectors = [d for s in services for d in s.detectors] + list(extra_detectors)
         self.flow = FlowHost(store, detectors, self.parameters.defaults(), self._on_finding)
         self.ingest = Ingest(store, clock, self.sources, self.flow.lag, LAG_MAX)
+        self.started_at = self.real_clock.now()
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
         self._on_stop: list[Callable[[], None]] = []
@@ -157,6 +159,7 @@ class Hub:
         wake = self.flow.runner.next_wake()
         with self.store.read() as read:
             deadlines = bool(read.list_due_deadlines(now, 1))
+            expired = bool(read.list_expired(now, 1))
             log_time = read.log_time()
         mark = force_mark or (wake is not None and wake <= now) or now - log_time >= CLOCK_MARK_EVERY
         keep_status = now - self._last_status >= STATUS_EVERY
@@ -164,6 +167,8 @@ class Hub:
             self.store.write(lambda tx: self._tick_in(tx, mark, keep_status)).result()
         if keep_status:
             self._last_status = now
+        if expired:
+            self.store.write(lambda tx: expire_in(tx, self.registry)).result()
         day = day_of(now)
         if day != self._last_housekeeping_day:
             self._last_housekeeping_day = day

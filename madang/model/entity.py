@@ -9,13 +9,13 @@ An attribute may have several instances, told apart by their `datasetId` (clause
 under the plain name, every other one under `instance_key(name, dataset_id)`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from madang.model.time import Instant, parse_instant
+from madang.model.time import LAST_EXPIRY, Instant, parse_instant
 
 Attribute = dict[str, Any]
 """One NGSI-LD normalised attribute."""
@@ -120,7 +120,7 @@ def value_of(attribute: Attribute | None) -> Any:
 
 def next_expiry(attributes: Mapping[str, Attribute], expires_at: Instant | None = None) -> Instant | None:
     """When the entity or the first of its attributes expires (clause 4.22); None: nothing of it does."""
-    times = [parse_instant(a["expiresAt"]) for a in attributes.values() if "expiresAt" in a]
+    times = [parse_instant(a["expiresAt"], LAST_EXPIRY) for a in attributes.values() if "expiresAt" in a]
     if expires_at is not None:
         times.append(expires_at)
     return min(times, default=None)
@@ -128,7 +128,7 @@ def next_expiry(attributes: Mapping[str, Attribute], expires_at: Instant | None 
 
 def expired_keys(attributes: Mapping[str, Attribute], now: Instant) -> list[str]:
     """Keys of the attribute instances that have expired at `now`."""
-    return [k for k, a in attributes.items() if "expiresAt" in a and parse_instant(a["expiresAt"]) <= now]
+    return [k for k, a in attributes.items() if "expiresAt" in a and parse_instant(a["expiresAt"], LAST_EXPIRY) <= now]
 
 
 def alive_at(entity: Entity, now: Instant) -> Entity | None:
@@ -141,9 +141,18 @@ def alive_at(entity: Entity, now: Instant) -> Entity | None:
     return replace(entity, attributes={k: a for k, a in entity.attributes.items() if k not in gone})
 
 
-def names_of(keys: Iterable[str]) -> set[str]:
-    """The attribute names of instance keys."""
-    return {key.partition(" ")[0] for key in keys}
+def needs_care(attributes: Mapping[str, Attribute]) -> bool:
+    """Is there an attribute that cannot be answered as it is stored: one with a datasetId, also among sub-attributes, or a
+    VocabProperty, whose words are stored as URIs?"""
+    return any(
+        " " in key
+        or attribute.get("type") == "VocabProperty"
+        or any(
+            isinstance(member, dict) and "type" in member and needs_care({key: member})
+            for key, member in attribute.items()
+        )
+        for key, attribute in attributes.items()
+    )
 
 
 def prop(value: Any, unit: str | None = None) -> Attribute:

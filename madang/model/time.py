@@ -21,12 +21,14 @@ INSTANT_MIN: Instant = 0
 """1970: nothing that a device of a city sends is older."""
 INSTANT_MAX: Instant = 4_102_444_800 * SECOND
 """2100-01-01: later is a broken clock."""
+LAST_EXPIRY: Instant = 253_370_764_800 * SECOND
+"""9999-01-01: what expires "never" is written so by people."""
 
 
-def parse_instant(text: str) -> Instant:
+def parse_instant(text: str, latest: Instant = INSTANT_MAX) -> Instant:
     """Read an RFC 3339 date-time with zone (NGSI-LD 4.6.3 asks for UTC "Z"; offsets are accepted and converted).
 
-    Raises ValueError when the text is not a date-time, has no zone, or lies outside 1970 to 2100.
+    Raises ValueError when the text is not a date-time, has no zone, or lies outside 1970 to `latest` (2100).
 
     >>> parse_instant("2026-11-23T02:14:09.5Z")
     1795400049500000
@@ -37,8 +39,8 @@ def parse_instant(text: str) -> Instant:
     if moment.tzinfo is None:
         raise ValueError(f"date-time without a zone: {text[:40]!r} (append Z for UTC)")
     instant = (moment - _EPOCH) // timedelta(microseconds=1)
-    if not INSTANT_MIN <= instant < INSTANT_MAX:
-        raise ValueError(f"date-time outside 1970 to 2100: {text[:40]!r}")
+    if not INSTANT_MIN <= instant < latest:
+        raise ValueError(f"date-time outside 1970 to {to_datetime(latest).year}: {text[:40]!r}")
     return instant
 
 

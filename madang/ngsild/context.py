@@ -333,6 +333,8 @@ class _Compiler:
             value = {"@id": value}
         if not isinstance(value, Mapping):
             raise self._wrong(name, "a term's definition is a text, an object or null")
+        if "@context" in value and name not in CORE_TERMS:
+            raise self._wrong(name, "has an @context of its own, which NGSI-LD does not allow (clause 5.5.7)")
         unknown = [key for key in value if key not in _DEFINITION_MEMBERS]
         if unknown:
             raise self._wrong(name, f"a term's definition has no {unknown[0][:40]!r}")

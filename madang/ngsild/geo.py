@@ -130,14 +130,16 @@ def _near(modifiers: str, shape: dict[str, Any], property_: str) -> Near:
     for modifier in modifiers.split(";") if modifiers else []:
         name, equals, text = modifier.partition("==")
         if name not in ("maxDistance", "minDistance") or not equals or name in distances:
-            raise NgsiLdError("near takes maxDistance==metres and minDistance==metres, each once", "georel")
+            raise NgsiLdError("near takes maxDistance==metres or minDistance==metres, once", "georel")
         try:
             distance = float(text)
         except ValueError:
             distance = -1.0
-        if not isfinite(distance) or distance < 0 or not text.isascii() or "_" in text:
-            raise NgsiLdError(f"{name} must be a number of metres, zero or more", "georel")
+        if not isfinite(distance) or distance <= 0 or not text.isascii() or "_" in text:
+            raise NgsiLdError(f"{name} must be a number of metres above zero", "georel")
         distances[name] = distance
+    if len(distances) > 1:
+        raise NgsiLdError("near takes maxDistance or minDistance, not both (clause 4.10)", "georel")
     if not distances:
         raise NgsiLdError(
             "near needs maxDistance or minDistance, e.g. near;maxDistance==2000", "georel", BAD_REQUEST_DATA

@@ -6,6 +6,7 @@ and an answer's after is in `madang.ngsild.context`.
 """
 
 import re
+import unicodedata
 from typing import Any
 
 from madang.model.entity import ID_LENGTH_MAX
@@ -42,7 +43,23 @@ def is_uri(text: object) -> bool:
     >>> is_uri("urn:ngsi-ld:Vehicle:1"), is_uri("Vehicle 1"), is_uri("vehicle")
     (True, False, False)
     """
-    return isinstance(text, str) and len(text) <= ID_LENGTH_MAX and _URI.match(text) is not None
+    if not isinstance(text, str) or len(text) > ID_LENGTH_MAX or _URI.match(text) is None:
+        return False
+    return text.isascii() or _is_visible(text)
+
+
+def _is_visible(text: str) -> bool:
+    """No character that people cannot see, or that makes them see another text (RFC 3987 2.2 and 4.1; Unicode's default ignorables)."""
+    return all(unicodedata.category(c) not in _HIDDEN and c not in _BLANKS and not _is_selector(c) for c in text)
+
+
+def _is_selector(character: str) -> bool:
+    return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters by category that look like nothing: Hangul fillers, the blank Braille pattern."""
 
 
 def check_id(value: object, where: str = "id") -> str:

@@ -22,7 +22,7 @@ SCOPES_MAX = 64
 TERMS_MAX = 64
 DEPTH_MAX = 8
 
-_LEVEL = re.compile(r"[^\W_][\w\-.]*\Z")
+_LEVEL = re.compile(r"[^\W\d_]\w*\Z")
 _TOKEN = re.compile(r"[^;|,()]+")
 
 
@@ -50,7 +50,7 @@ def _check(text: Any, where: str, *, wildcards: bool) -> str:
             continue
         if _LEVEL.match(level) is None:
             raise NgsiLdError(
-                f"not a scope: {text[:80]!r} (levels of letters, digits, '_', '-', '.', after '/')", where
+                f"not a scope: {text[:80]!r} (levels of a letter, then letters, digits and '_', after '/')", where
             )
     return path
 

@@ -19,7 +19,7 @@ def test_city(client: TestClient, city: TinyCity) -> None:
     assert found.pop("clock") == {"now": "2026-11-23T02:14:14Z", "speed": 2.0}
     assert found.pop("version")
     assert found == {"name": "작은 마당", "languages": ["ko", "en"], "bounds": [126.4, 33.3, 126.6, 33.5],
-                     "time_zone": "Asia/Seoul", "sample": True}  # fmt: skip
+                     "time_zone": "Asia/Seoul", "sample": True, "anonymous_role": ""}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,9 @@ def test_bad_geometries(geometry: Any, where: str) -> None:
 
 def test_near() -> None:
     assert parse_geo_query("near;maxDistance==2000", "Point", "[126.5,33.4]") == Near(POINT, 2000.0, None)
-    assert parse_geo_query(
-        "near;minDistance==10.5;maxDistance==20", "Point", [126.5, 33.4], "observationSpace"
-    ) == Near(POINT, 20.0, 10.5, "observationSpace")
+    assert parse_geo_query("near;minDistance==10.5", "Point", [126.5, 33.4], "observationSpace") == Near(
+        POINT, None, 10.5, "observationSpace"
+    )
 
 
 @pytest.mark.parametrize("relation", ["within", "contains", "intersects", "equals", "disjoint", "overlaps"])
@@ -88,6 +88,9 @@ def test_none_of_the_parameters_is_no_geo_query() -> None:
         (("near;maxDistance==nan", "Point", "[1,2]"), "georel"),
         (("near;maxDistance=1", "Point", "[1,2]"), "georel"),
         (("near;maxDistance==1;maxDistance==2", "Point", "[1,2]"), "georel"),
+        # Clause 4.10 has one distance, above zero.
+        (("near;maxDistance==2;minDistance==1", "Point", "[1,2]"), "georel"),
+        (("near;maxDistance==0", "Point", "[1,2]"), "georel"),
         (("within;maxDistance==1", "Point", "[1,2]"), "georel"),
         (("beside", "Point", "[1,2]"), "georel"),
         (("within", "Circle", "[1,2]"), "geometry"),

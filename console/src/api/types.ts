@@ -22,6 +22,7 @@ export interface City {
   clock: Clock
   sample: boolean
   version: string
+  anonymous_role: string
 }
 
 export interface Layer {

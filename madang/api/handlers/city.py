@@ -30,6 +30,7 @@ async def get_city(call: Call) -> Answer:
         clock=ClockInfo(render_instant(hub.clock.now()), hub.city.speed),
         sample=hub.city.sample,
         version=__version__,
+        anonymous_role=call.state.settings.anonymous_role,
     )
     return Answer(info)
 

@@ -498,6 +498,8 @@ class CityInfo(Struct, frozen=True):
     clock: ClockInfo
     sample: bool
     version: str
+    anonymous_role: str = ""
+    """Role of callers who did not log in; empty: there are none. The console warns of it."""
 
 
 class Me(Struct, frozen=True):

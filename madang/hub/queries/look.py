@@ -89,11 +89,15 @@ class Look:
         """A query narrowed to what the caller sees and to what has not expired. Types that it may not see give nothing."""
         if query.types and not any(self.may_see_type(type_) for type_ in query.types):
             return Page([], 0 if query.count else None, None)
+        return self.read.query(self.narrow(query))
+
+    def narrow(self, query: Query) -> Query:
+        """The query with what policy adds to it, and without what has expired."""
         where = query.where
         predicate = self.predicate
         if predicate is not None:
             where = predicate if where is None else And((narrow_linked(where, predicate), predicate))
-        return self.read.query(msgspec.structs.replace(query, where=where, alive_at=self.now))
+        return msgspec.structs.replace(query, where=where, alive_at=self.now)
 
     @property
     def predicate(self) -> Node | None:

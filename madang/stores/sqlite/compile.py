@@ -232,7 +232,11 @@ class _Compiler:
             return self.compare_member(node)
         negative = node.op in ("!=", "!~=")
         if not negative:
-            return self.any_value(node.attribute, node.path, node.sub, self.tests_of(node.op, node.value))
+            # Clause 4.9: of a Relationship only equal and unequal are asked.
+            scalars = None if node.op == "==" else ("value", "vocab")
+            arrays = None if node.op == "==" else ("value", "vocab", "valueList")
+            tests = self.tests_of(node.op, node.value)
+            return self.any_value(node.attribute, node.path, node.sub, tests, scalars, arrays)
         tests = self.tests_of({"!=": "==", "!~=": "~="}[node.op], node.value)
 
         def test(document: str, members: tuple[str, ...]) -> str:
@@ -329,14 +333,14 @@ class _Compiler:
                 found += self.items(document, (*base, content, *path), tests)
             return "(" + " OR ".join(found) + ")" if found else "0"
         for kind, test in tests:
-            chosen = scalars or (("value", "object", "vocab") if kind == _TEXT else ("value",))
+            chosen = (scalars or ("value", "object", "vocab")) if kind == _TEXT else ("value",)
             for content in chosen:
                 found += self.at(document, (*base, content), [(kind, test)])
-            if kind == _TEXT and scalars is None:
+            if kind == _TEXT and "value" in chosen:
                 # A typed value of JSON-LD: {"@type": "DateTime", "@value": "…"}.
                 found += self.at(document, (*base, "value", "@value"), [(kind, test)])
-            several = arrays or (("value", "object", "vocab", "objectList") if kind == _TEXT else ("value",))
-            for content in (*several, *(("valueList",) if arrays is None else ())):
+            several = arrays or ("value", "valueList", "object", "vocab", "objectList")
+            for content in several if kind == _TEXT else ("value", "valueList"):
                 found += self.items(document, (*base, content), [(kind, test)])
         return "(" + " OR ".join(found) + ")" if found else "0"
 

@@ -2,7 +2,7 @@
 
 Columns of ``entity``: `type` is the first type, `types` all of them (JSON) when there are more, the further ones also in ``entity_type``;
 `expires_at` of the entity; `wakes_at` the first instant at which it or an attribute expires; `many` is 1 when an attribute has an
-instance with a datasetId; `stamps` see `madang.stores.stamps`.
+instance with a datasetId or needs other care (see `madang.model.entity.needs_care`); `stamps` see `madang.stores.stamps`.
 
 Bodies with 1 KB and more live in rowid tables with a UNIQUE id: ``WITHOUT ROWID`` was 14 times slower there. Small fixed rows (history,
 message ids, links) are ``WITHOUT ROWID``: the key is the row.

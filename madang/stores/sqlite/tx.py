@@ -16,7 +16,7 @@ import orjson
 
 from madang.hub.ports import AttributeUse, HistoryRow, Page
 from madang.model.change import CLOCK, DELETION, READING, RECORD, REFERENCE, Change, Transition
-from madang.model.entity import Attribute, Attributes, Entity, Reading, next_expiry
+from madang.model.entity import Attribute, Attributes, Entity, Reading, needs_care, next_expiry
 from madang.model.record import Record
 from madang.model.time import Instant, day_of, parse_instant, render_instant
 from madang.ngsild.query import Query
@@ -574,7 +574,7 @@ class SqliteTx(SqliteRead):
         cached.mark(attributes, self._now, removed)
         self._write_whole(cached, merged, self._now, seq)
         cached.wakes_at = next_expiry(merged, cached.expires_at)
-        cached.many = int(any(" " in key for key in merged))
+        cached.many = int(needs_care(merged))
         change = Change(
             seq=seq,
             kind=REFERENCE if reference else READING,

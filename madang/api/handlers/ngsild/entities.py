@@ -1,69 +1,97 @@
-"""Retrieving and querying entities (clauses 5.7.1, 5.7.2), and the types that there are (5.7.5)."""
+"""Retrieving and querying entities (clauses 5.7.1, 5.7.2; 6.5.3.1, 6.4.3.2, 6.23)."""
 
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from madang.access.policy import Subject, mask_of
 from madang.api.dispatch import send_answer
 from madang.api.errors import Problem
 from madang.api.handlers.entities import question
-from madang.api.handlers.ngsild.common import CONTEXT_LINK, JSON, JSON_LD, accepted, context_links, form_of, names_in
+from madang.api.handlers.ngsild.ask import Asked, asked_by_body, asked_by_parameters
+from madang.api.handlers.ngsild.common import (
+    CONTEXT_LINK,
+    GEO_JSON,
+    JSON,
+    JSON_LD,
+    accepted,
+    document_of,
+    form_of,
+    page_links,
+    type_selection,
+    view_of,
+)
+from madang.api.handlers.ngsild.context_of import context_headers, context_of_link
 from madang.api.route import Answer, Call, Send
 from madang.hub.queries.errors import NotFound
 from madang.hub.queries.look import Look
 from madang.model.entity import Entity
-from madang.ngsild.errors import NOT_YET, NgsiLdError
-from madang.ngsild.geo import parse_geo_query
-from madang.ngsild.names import CORE_CONTEXT, check_id, check_name
-from madang.ngsild.q import parse_q
-from madang.ngsild.query import Query
-from madang.ngsild.regular import check_regular
-from madang.ngsild.render import render_entity
+from madang.ngsild.context import Context
+from madang.ngsild.names import check_id
+from madang.ngsild.render import FLAT, View, linked_entities, render_entity, render_feature, with_context
+from madang.ngsild.types import holds
 
 LIMIT_MAX = 1_000
 """Entities in one page (clause 5.5.9 leaves it to the broker)."""
+_REPRESENTATIONS = (JSON, JSON_LD, GEO_JSON)
 _ANY = Subject("", "thing")
+
+
+class Form(Struct, frozen=True):
+    """How an answer goes out."""
+
+    media_type: str
+    context: Context
+    geometry_property: str = "location"
+    context_in_body: bool = False
 
 
 async def get_entity(call: Call, send: Send) -> None:
     """GET /ngsi-ld/v1/entities/{id}: the hot one; answered from the stored text without parsing it where that is allowed."""
-    media_type = accepted(call)
+    media_type = accepted(call, _REPRESENTATIONS)
     id_ = call.path["id"]
     query = call.query
-    if not query and media_type == JSON:
+    if not query and media_type == JSON and "link" not in call.headers:
         body = _stored_body(call, id_)
         if body is not None:
             await send_answer(send, Answer(body, 200, (("Link", CONTEXT_LINK),), JSON))
             return
     check_id(id_)
+    context = await context_of_link(call)
     form, options = form_of(query)
-    attributes = names_in(query.get("attrs"))
+    view = view_of(query, context, form, options)
+    types = type_selection(query, context)
+    out = _form(call, media_type, context)
 
     def find(look: Look) -> bytes:
-        entity = _visible(look, id_)
-        if attributes and not any(name in entity.attributes for name in attributes):
-            raise NotFound(f"{id_} has none of the attributes {', '.join(attributes)}.")
-        if query.get("type") and entity.type not in query["type"]:
-            raise NotFound(f"{id_} is a {entity.type}.")
-        sys_attrs = "sysAttrs" in options
-        return msgspec.json.encode(
-            _render(look, entity, form, sys_attrs=sys_attrs, names=attributes, context=media_type == JSON_LD)
-        )
+        entity = look.find_entity(id_, stamps=view.sys_attrs)
+        if entity is None or not holds(types, entity.all_types):
+            raise NotFound(f"There is no {id_[:200]}, or you may not see it.")
+        shown = masked(look, entity, view)
+        _require_some(entity, shown)
+        if view.join == FLAT:
+            return _encode(look, [entity], shown, out)
+        document = _document(look, entity, shown, out)
+        if not document.keys() - {"@context"}:
+            raise NotFound(f"Nothing of {id_[:200]} is left after pick and omit.")
+        return msgspec.json.encode(document)
 
     body = await call.run(question, call, find)
-    await send_answer(send, Answer(body, 200, context_links(media_type), media_type))
+    await send_answer(send, Answer(body, 200, await _context_headers(call, out), media_type))
 
 
 def _stored_body(call: Call, id_: str) -> bytes | None:
-    """The normalised entity as JSON, spliced from its stored text; None when policy or a mask must look into it."""
+    """The normalised entity as JSON, spliced from its stored text; None when policy, a mask or the entity needs a closer look."""
     caller = call.caller
     if caller.party is not None or mask_of(caller, _ANY).names:
         return None
     with call.hub.store.read() as read:
         found = read.find_entity_body(id_)
     if found is None:
+        check_id(id_)
         raise NotFound(f"There is no {id_[:200]}.")
     if not found.is_plain:
         return None
@@ -75,110 +103,121 @@ def _stored_body(call: Call, id_: str) -> bytes | None:
     return head + (b"," + rest[1:] if len(rest) > 2 else b"}")
 
 
-def _visible(look: Look, id_: str) -> Entity:
-    return look.get_entity(id_)
-
-
-def _render(
-    look: Look, entity: Entity, form: str, *, sys_attrs: bool, names: list[str] | None, context: bool
-) -> dict[str, Any]:
+def masked(look: Look, entity: Entity, view: View) -> View:
+    """The view without what policy hides of this entity."""
     hidden = look.mask(entity.type).names
-    keep = None
-    if names or hidden & entity.attributes.keys():
-        keep = [name for name in (names or entity.attributes) if name not in hidden]
-    return render_entity(entity, form, sys_attrs=sys_attrs, attributes=keep, context=context)
+    return view if not hidden else replace(view, hidden=view.hidden | hidden)
+
+
+def _require_some(entity: Entity, view: View) -> None:
+    """Clause 5.7.1.4: an entity without any of the attributes that are asked for is not found."""
+    asked = view.names
+    if asked is None and view.pick is not None:
+        asked = view.pick.names.keys()
+        if asked & {"id", "type", "scope", "createdAt", "modifiedAt", "expiresAt"}:
+            return
+    if asked is None:
+        return
+    names = {key.partition(" ")[0] for key in entity.attributes} - view.hidden
+    if not any(name in names for name in asked):
+        raise NotFound(f"{entity.id} has none of the attributes that were asked for.")
+
+
+# ── many ────────────────────────────────────────────────────────────────────
 
 
 async def query_entities(call: Call) -> Answer:
     """GET /ngsi-ld/v1/entities"""
-    media_type = accepted(call)
-    query = call.query
+    media_type = accepted(call, _REPRESENTATIONS)
+    context = await context_of_link(call)
+    form, options = form_of(call.query)
+    asked = asked_by_parameters(call.query, context)
+    return await _answer_query(
+        call, asked, _form(call, media_type, context), view_of(call.query, context, form, options)
+    )
+
+
+async def query_by_body(call: Call) -> Answer:
+    """POST /ngsi-ld/v1/entityOperations/query (clause 6.23): the query of clause 5.2.23 in the body."""
+    media_type = accepted(call, _REPRESENTATIONS)
+    document, context = await document_of(call)
+    query, asked = asked_by_body(document, call.query, context)
     form, options = form_of(query)
-    count = bool(query.get("count")) or "count" in options
-    limit = query["limit"]
+    view = view_of(query, context, form, options)
+    return await _answer_query(call, asked, _form(call, media_type, context), view)
+
+
+async def _answer_query(call: Call, asked: Asked, out: Form, view: View) -> Answer:
+    limit, offset = call.query["limit"], call.query["offset"]
+    count = bool(call.query.get("count")) or "count" in (call.query.get("options") or ())
+    if limit > LIMIT_MAX:
+        raise Problem(403, "too-many-results", f"A page has at most {LIMIT_MAX} entities.", kind="TooManyResults")
     if limit == 0 and not count:
         raise Problem(400, "bad-parameter", "limit=0 is for counting: add count=true.", kind="BadRequestData")
-    asked = _query(query, max(1, limit), count)
-    names = names_in(query.get("attrs"))
+    asked.check_links(view)
+    if view.join == FLAT and out.media_type == GEO_JSON:
+        raise Problem(400, "bad-parameter", "join=flat is not for GeoJSON.", kind="BadRequestData")
+    query = replace(asked.query, limit=max(1, limit), offset=offset, count=count, stamps=view.sys_attrs)
 
     def ask(look: Look) -> tuple[bytes, int | None, bool]:
-        page = look.query(asked)
-        shown = page.entities[:limit]
-        rendered = [
-            _render(look, e, form, sys_attrs="sysAttrs" in options, names=names or None, context=media_type == JSON_LD)
-            for e in shown
-        ]
-        return msgspec.json.encode(rendered), page.total, page.next_after is not None
+        page = look.query(query)
+        return _encode(look, page.entities[:limit], view, out), page.total, page.next_after is not None
 
     body, total, more = await call.run(question, call, ask)
-    headers = list(context_links(media_type))
+    headers = [*(await _context_headers(call, out)), *page_links(call, limit, offset, more)]
     if count and total is not None:
         headers.append(("NGSILD-Results-Count", str(total)))
-    headers += _page_links(call, limit, query["offset"], more)
-    return Answer(body, 200, tuple(headers), media_type)
+    return Answer(body, 200, tuple(headers), out.media_type)
 
 
-def _query(query: dict[str, Any], limit: int, count: bool) -> Query:
-    """The query tree. Raises NgsiLdError, Problem."""
-    place = parse_geo_query(
-        query.get("georel"), query.get("geometry"), query.get("coordinates"), query.get("geoproperty")
-    )
-    types = _types(query.get("type"))
-    ids = tuple(check_id(id_) for id_ in query.get("id") or ())
-    attributes = tuple(names_in(query.get("attrs")) or ())
-    where = parse_q(query["q"]) if query.get("q") else None
-    pattern = query.get("idPattern")
-    if pattern is not None:
-        check_regular(pattern)
-    if not (types or ids or attributes or where or place or pattern or query.get("local")):
-        raise NgsiLdError("name at least one of type, id, idPattern, attrs, q or georel (clause 5.7.2.4)", "query")
-    return Query(
-        types=types,
-        ids=ids,
-        id_pattern=pattern,
-        attributes=attributes,
-        where=where,
-        place=place,
-        limit=limit,
-        offset=query["offset"],
-        count=count,
-    )
+# ── the answer ──────────────────────────────────────────────────────────────
 
 
-def _types(text: str | None) -> tuple[str, ...]:
-    """``A,B`` and ``A|B``: any of them. The rest of the type selection language (clause 4.17) comes later."""
-    if not text:
-        return ()
-    if any(sign in text for sign in ";()"):
-        raise NgsiLdError("type selection with ';' and parentheses is not there yet", "type", NOT_YET)
-    return tuple(check_name(name, "type") for name in text.replace("|", ",").split(",") if name)
+def _form(call: Call, media_type: str, context: Context) -> Form:
+    """Where the @context goes: into the body of application/ld+json, and of GeoJSON unless `Prefer: body=json` (clause 6.3.6)."""
+    name = call.query.get("geometryProperty")
+    if name is not None and not name:
+        raise Problem(400, "bad-parameter", "geometryProperty is empty.", kind="BadRequestData")
+    geometry_property = "location" if name is None else context.stored_name(name, "geometryProperty")
+    if name is not None and media_type != GEO_JSON:
+        raise Problem(400, "bad-parameter", f"geometryProperty is for {GEO_JSON}.", kind="BadRequestData")
+    prefers_json = "body=json" in call.headers.get("prefer", "").replace(" ", "").split(",")
+    in_body = media_type == JSON_LD or (media_type == GEO_JSON and not prefers_json)
+    return Form(media_type, context, geometry_property, in_body)
 
 
-def _page_links(call: Call, limit: int, offset: int, more: bool) -> list[tuple[str, str]]:
-    """Link headers to the next and the previous page (clause 6.3.10)."""
-    raw = call.scope.get("query_string", b"").decode("ascii", "replace")
-    kept = [pair for pair in raw.split("&") if pair and pair.partition("=")[0] not in ("offset", "limit")]
-    links = []
-    for relation, place, there in (("next", offset + limit, more), ("prev", max(0, offset - limit), offset > 0)):
-        if there and limit > 0:
-            target = "&".join([*kept, urlencode({"limit": limit, "offset": place})])
-            links.append(("Link", f'</ngsi-ld/v1/entities?{target}>; rel="{relation}"; type="{JSON}"'))
-    return links
+async def _context_headers(call: Call, out: Form) -> tuple[tuple[str, str], ...]:
+    return () if out.media_type == JSON_LD else await context_headers(call, out.context)
 
 
-async def list_types(call: Call) -> Answer:
-    """GET /ngsi-ld/v1/types"""
-    media_type = accepted(call)
+def _fetch(look: Look, view: View) -> Callable[[str], Entity | None] | None:
+    if view.join is None:
+        return None
+    return lambda id_: look.find_entity(id_, stamps=view.sys_attrs)
 
-    def ask(look: Look) -> list[str]:
-        return [t for t in look.read.list_types() if look.may_see_type(t)]
 
-    types = await call.run(question, call, ask)
-    document: dict[str, Any] = {
-        "id": f"urn:ngsi-ld:EntityTypeList:{call.caller.tenant}",
-        "type": "EntityTypeList",
-        "typeList": types,
-    }
-    if media_type == JSON_LD:
-        document["@context"] = CORE_CONTEXT
-    return Answer(document, 200, context_links(media_type), media_type)
+def _document(look: Look, entity: Entity, view: View, out: Form) -> dict[str, Any]:
+    """One entity as the answer has it."""
+    fetch = _fetch(look, view)
+    if out.media_type == GEO_JSON:
+        document = render_feature(entity, view, out.geometry_property, fetch)
+    else:
+        document = render_entity(entity, view, fetch)
+    return with_context(document, out.context) if out.context_in_body else document
+
+
+def _encode(look: Look, entities: list[Entity], view: View, out: Form) -> bytes:
+    """Several entities as the answer has them."""
+    if out.media_type == GEO_JSON:
+        features = [_document(look, e, masked(look, e, view), replace(out, context_in_body=False)) for e in entities]
+        collection: dict[str, Any] = {"type": "FeatureCollection", "features": features}
+        return msgspec.json.encode(with_context(collection, out.context) if out.context_in_body else collection)
+    documents = [_document(look, entity, masked(look, entity, view), out) for entity in entities]
+    documents = [document for document in documents if document.keys() - {"@context"}]
+    fetch = _fetch(look, view)
+    if view.join == FLAT and fetch is not None:
+        seen = {entity.id for entity in entities} | view.contained_by
+        for entity in entities:
+            linked = linked_entities(entity, masked(look, entity, view), fetch, seen)
+            documents += [with_context(d, out.context) if out.context_in_body else d for d in linked]
+    return msgspec.json.encode(documents)

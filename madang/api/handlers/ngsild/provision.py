@@ -1,109 +1,100 @@
-"""Creating, changing and deleting one entity or many (clause 5.6)."""
+"""Creating, replacing, merging, deleting and purging entities (clauses 5.6.1, 5.6.6, 5.6.17, 5.6.18, 5.6.21)."""
 
-from typing import Any
 from urllib.parse import quote
 
-from madang.api.errors import NGSILD_ERRORS, Problem
+from madang.api.errors import Problem
 from madang.api.handlers.entities import question
-from madang.api.handlers.ngsild.common import BODIES, form_of, with_context
+from madang.api.handlers.ngsild.ask import asked_by_parameters
+from madang.api.handlers.ngsild.common import PATCHES, document_of, form_of, type_selection
+from madang.api.handlers.ngsild.context_of import context_of_link
 from madang.api.route import Answer, Call
-from madang.hub.entities import EntityGoverned
+from madang.hub.entities import Merging
 from madang.hub.queries.look import Look
 from madang.ngsild.errors import NgsiLdError
 from madang.ngsild.names import check_id
-from madang.ngsild.parse import ParsedEntity, parse_attributes, parse_entity
+from madang.ngsild.parse import Nulls, ParsedEntity, parse_entity, parse_fragment, parse_time
+from madang.ngsild.query import Query
 
-BATCH_MAX = 1_000
-"""Entities in one batch operation."""
+ENTITIES = "/ngsi-ld/v1/entities"
 
 
 async def create_entity(call: Call) -> Answer:
     """POST /ngsi-ld/v1/entities"""
-    entity = parse_entity(with_context(call, await call.json(Any, BODIES)))
+    document, context = await document_of(call)
+    entity = parse_entity(document, "", context)
     await call.done(call.state.entities.create(call.caller, entity))
-    return Answer(None, 201, (("Location", f"/ngsi-ld/v1/entities/{quote(entity.id, safe=':')}"),))
+    return Answer(None, 201, (("Location", f"{ENTITIES}/{quote(entity.id, safe=':')}"),))
 
 
-async def upsert(call: Call) -> Answer:
-    """POST /ngsi-ld/v1/entityOperations/upsert: 201 with the created ids, 204 when all were there, 207 when some failed."""
-    documents = await call.json(Any, BODIES)
-    if not isinstance(documents, list) or not documents:
-        raise NgsiLdError("must be an array of entities that is not empty")
-    if len(documents) > BATCH_MAX:
-        raise Problem(413, "too-large", f"A batch may have {BATCH_MAX} entities.", limit=BATCH_MAX)
-    _, options = form_of(call.query)
-    good: list[ParsedEntity] = []
-    errors: list[dict[str, Any]] = []
-    for place, document in enumerate(documents):
-        try:
-            good.append(parse_entity(with_context(call, document), f"[{place}]"))
-        except NgsiLdError as error:
-            id_ = document.get("id") if isinstance(document, dict) else None
-            errors.append(_batch_error(id_ if isinstance(id_, str) else "", error.kind, 400, str(error)))
-    written = await call.done(call.state.entities.upsert(call.caller, good, update="update" in options))
-    for id_, problem in written.errors.items():
-        kind = "Conflict" if isinstance(problem, EntityGoverned) else "BadRequestData"
-        errors.append(_batch_error(id_, kind, 409 if kind == "Conflict" else 400, f"{problem}."))
-    if errors:
-        success = [*written.created, *written.updated]
-        if not success and all(error["error"]["status"] == 400 for error in errors) and len(documents) == 1:
-            first = errors[0]["error"]
-            raise Problem(400, "bad-request-data", first["detail"], kind="BadRequestData")
-        return Answer({"success": success, "errors": errors}, 207)
-    if written.created:
-        return Answer(written.created, 201)
+async def replace_entity(call: Call) -> Answer:
+    """PUT /ngsi-ld/v1/entities/{id}"""
+    id_ = check_id(call.path["id"])
+    document, context = await document_of(call)
+    fragment = parse_fragment(document, "", context)
+    _check_same(fragment.id, id_)
+    types = type_selection(call.query, context)
+    if not fragment.types:
+        raise NgsiLdError("is missing", "type")
+    entity = ParsedEntity(
+        id_,
+        fragment.types[0],
+        fragment.attributes,
+        fragment.types if len(fragment.types) > 1 else (),
+        fragment.scopes or (),
+        fragment.expires_at,
+    )
+    await call.done(call.state.entities.replace(call.caller, entity, types))
     return Answer(None, 204)
 
 
-def _batch_error(id_: str, kind: str, status: int, detail: str) -> dict[str, Any]:
-    problem = {"type": f"{NGSILD_ERRORS}{kind}", "title": kind, "status": status, "detail": detail}
-    return {"entityId": id_, "error": problem}
+async def merge_entity(call: Call) -> Answer:
+    """PATCH /ngsi-ld/v1/entities/{id}"""
+    id_ = check_id(call.path["id"])
+    form_of(call.query)
+    document, context = await document_of(call, PATCHES)
+    fragment = parse_fragment(document, "", context, Nulls.MERGE)
+    _check_same(fragment.id, id_)
+    types = type_selection(call.query, context)
+    await call.done(call.state.entities.merge(call.caller, id_, fragment, types, merging_of(call)))
+    return Answer(None, 204)
+
+
+def merging_of(call: Call) -> Merging:
+    """What a merge takes from the URL (clause 6.5.3.4)."""
+    observed_at = call.query.get("observedAt")
+    at = None if observed_at is None else parse_time(observed_at, "observedAt")
+    return Merging(at, call.query.get("lang"))
+
+
+def _check_same(given: str | None, id_: str) -> None:
+    if given is not None and given != id_:
+        raise NgsiLdError(f"is {given[:200]}, and the address says {id_[:200]}: an id does not change", "id")
 
 
 async def delete_entity(call: Call) -> Answer:
     """DELETE /ngsi-ld/v1/entities/{id}"""
-    await call.done(call.state.entities.delete(call.caller, check_id(call.path["id"])))
+    id_ = check_id(call.path["id"])
+    types = type_selection(call.query, await context_of_link(call))
+    await call.done(call.state.entities.delete(call.caller, id_, types))
     return Answer(None, 204)
 
 
-async def append_attributes(call: Call) -> Answer:
-    """POST /ngsi-ld/v1/entities/{id}/attrs"""
-    id_ = check_id(call.path["id"])
-    _, options = form_of(call.query)
-    document = with_context(call, await call.json(Any, BODIES))
-    attributes = parse_attributes(document)
-    overwrite = "noOverwrite" not in options
-    left = await call.done(call.state.entities.append(call.caller, id_, attributes, overwrite=overwrite))
-    return _update_result(attributes, left, "is there already, and noOverwrite was asked for")
-
-
-async def update_attributes(call: Call) -> Answer:
-    """PATCH /ngsi-ld/v1/entities/{id}/attrs"""
-    id_ = check_id(call.path["id"])
-    document = with_context(call, await call.json(Any, BODIES))
-    attributes = parse_attributes(document)
-    left = await call.done(call.state.entities.update(call.caller, id_, attributes))
-    return _update_result(attributes, left, "is not there")
-
-
-def _update_result(attributes: dict[str, Any], left: list[str], reason: str) -> Answer:
-    """204, or 207 with what was left alone (clause 5.2.18)."""
-    if not left:
-        return Answer(None, 204)
-    updated = [name for name in attributes if name not in left]
-    return Answer({"updated": updated, "notUpdated": [{"attributeName": name, "reason": reason} for name in left]}, 207)
-
-
-async def merge_entity(call: Call) -> Answer:
-    """PATCH /ngsi-ld/v1/entities/{id}: 409 for a record; merging others comes with the complete NGSI-LD."""
-    id_ = check_id(call.path["id"])
-
-    def check(look: Look) -> None:
-        entity = look.get_entity(id_)
-        if look.hub.registry.is_record(entity.type):
-            raise EntityGoverned(f"a {entity.type} changes only by actions: POST /api/records/{id_}/actions/{{action}}")
-
-    await call.run(question, call, check)
-    raise Problem(
-        501, "not-yet", "Merging an entity is not there yet: PATCH its /attrs, or upsert it with options=update."
+async def purge_entities(call: Call) -> Answer:
+    """DELETE /ngsi-ld/v1/entities: what the query finds goes, or the attributes of it that are named (clause 6.4.3.3)."""
+    context = await context_of_link(call)
+    query = call.query
+    asked = asked_by_parameters(query, context)
+    if asked.links:
+        raise NgsiLdError("a purge does not look into linked entities", "q")
+    keep, drop = (
+        [context.stored_name(n, name) for n in query[name]] if query.get(name) else None for name in ("keep", "drop")
     )
+    if keep is not None and drop is not None:
+        raise Problem(400, "bad-parameter", "keep and drop say opposite things: use one.", kind="BadRequestData")
+
+    def narrow(look: Look) -> Query:
+        return look.narrow(asked.query)
+
+    narrowed: Query = await call.run(question, call, narrow)
+    await call.done(call.state.entities.purge(call.caller, narrowed, keep=keep, drop=drop))
+    return Answer(None, 204)
