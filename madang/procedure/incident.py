@@ -10,6 +10,8 @@ Decisions that are ours:
 - *A later finding of the same situation joins the incident whatever its state.* A resolved or reviewed incident stays so and shows
   the newcomer, unless the newcomer is worse than all that was known when it was resolved: then it opens again. A withdrawn
   incident opens again.
+- *A finding of the same rule and situation takes the place of the one told before it*: an event is told again as it grows and is
+  settled, and the incident shows the newest amount once. What it replaces stays under it in short, and in the earlier versions.
 - *Late data withdraws findings, never people's work.* Without a live finding an incident that nobody touched becomes
   WITHDRAWN; one that somebody works on only shows the withdrawal.
 - *Merging* hands the findings over and ends the merged incident; later findings of its situation go to the one it was
@@ -256,7 +258,10 @@ PROCEDURE = Procedure(
             effects.can_open,
             effects.join,
             _FINDING_ARGUMENTS,
-            _said("같은 상황의 탐지 결과를 더합니다.", "Adds another finding of the same situation."),
+            _said(
+                "같은 상황의 탐지 결과를 더합니다. 같은 규칙의 이전 결과는 새 결과로 바뀝니다.",
+                "Adds another finding of the same situation; one of the same rule takes the place of what was told before.",
+            ),
         ),
         Action(
             "rejoin",

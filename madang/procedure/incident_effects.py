@@ -36,6 +36,9 @@ LEVELS = ("group:duty-officer", "group:department-head", "group:situation-office
 FINDINGS_MAX = 200
 """Findings kept in one incident; further ones are counted. A situation has as many findings as rules, some tens at most."""
 
+EARLIER_MAX = 40
+"""Earlier tellings kept of one finding, the newest; a detector tells one some dozen times at most."""
+
 _Data = dict[str, Any]
 
 
@@ -99,13 +102,42 @@ def _summed(data: _Data) -> _Data:
     }
 
 
+def is_known(data: _Data, finding_id: str) -> bool:
+    """Was the finding applied to the incident before, be it that a later telling took its place?"""
+    return any(
+        e["id"] == finding_id or any(told["id"] == finding_id for told in e.get("earlier", ()))
+        for e in data["findings"]
+    )
+
+
 def _with_entries(data: _Data, entries: list[_Data]) -> _Data:
-    known = {e["id"] for e in data["findings"]}
-    fresh = [e for e in entries if e["id"] not in known]
-    room = max(0, FINDINGS_MAX - len(data["findings"]))
-    dropped = data.get("findingsDropped", 0) + len(fresh[room:])
-    merged = {**data, "findings": [*data["findings"], *fresh[:room]], "unseen": True}
+    """The data with more findings: one of a rule and situation that is there already takes the place of what was told before."""
+    findings = list(data["findings"])
+    dropped = data.get("findingsDropped", 0)
+    for entry in entries:
+        if is_known({"findings": findings}, entry["id"]):
+            continue
+        place = next((n for n, e in enumerate(findings) if _identity(e) == _identity(entry)), None)
+        if place is not None:
+            findings[place] = _told_again(findings[place], entry)
+        elif len(findings) < FINDINGS_MAX:
+            findings.append(entry)
+        else:
+            dropped += 1
+    merged = {**data, "findings": findings, "unseen": True}
     return _summed({**merged, "findingsDropped": dropped} if dropped else merged)
+
+
+def _identity(entry: _Data) -> tuple[str, str]:
+    return entry["finding"]["rule"], entry["finding"]["situation"]
+
+
+def _told_again(before: _Data, entry: _Data) -> _Data:
+    """The newer telling, with what it replaces in short; the whole of that stays in the record's earlier versions."""
+    told = {name: before[name] for name in ("id", "seq", "foundAt", "withdrawn")}
+    told |= {"severity": before["finding"]["severity"], "reason": before["finding"]["reason"]}
+    earlier = [*before.get("earlier", ()), told, *entry.get("earlier", ())]
+    return {**entry, "earlier": earlier[-EARLIER_MAX:]}
 
 
 def _with_checklist(data: _Data, codes: list[Any]) -> _Data:

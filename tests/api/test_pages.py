@@ -115,7 +115,7 @@ def test_an_incident_says_why(client: TestClient, city: TinyCity) -> None:
     (why,) = page["why"]
     assert why == {
         "rule": "manure.D1", "rule_title": "Unloading outside any permitted place", "rule_version": "1", "severity": "high",
-        "sentence": "test.dropped", "would_differ": ["test.inside"], "withdrawn": False, "withdrawn_sentence": None,
+        "sentence": "test.dropped", "would_differ": ["test.inside"], "withdrawn": False, "withdrawn_sentence": None, "earlier": [],
         "marked_at": "2026-11-23T02:11:14Z", "completed_at": "2026-11-23T02:14:14Z", "found_at": "2026-11-23T02:14:14Z",
         "measures": [
             {"code": "dropped", "title": "dropped", "value": 2900.0, "limit": 300.0, "relation": ">=", "unit": "kg",

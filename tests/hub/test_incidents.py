@@ -136,6 +136,50 @@ def test_the_same_finding_again_changes_nothing(city: City) -> None:
     assert city.apply(finding(), "same") == first
 
 
+def test_told_again_the_newest_amount_stands_once_and_the_earlier_ones_stay_under_it(city: City) -> None:
+    city.apply(finding(reason=Reason("manure.D1.said", {"dropped_kg": 1_400})), "f1")
+    city.apply(finding("manure.D4", "medium"), "other")
+    city.b.clock.at += MINUTE
+    city.apply(finding(reason=Reason("manure.D1.said", {"dropped_kg": 3_100})), "f2")
+    city.b.clock.at += MINUTE
+    record = city.apply(finding(reason=Reason("manure.D1.said", {"dropped_kg": 8_000})), "f3")
+    assert record is not None
+    assert [(e["id"], e["finding"]["rule"]) for e in record.data["findings"]] == [
+        ("f3", "manure.D1"),
+        ("other", "manure.D4"),
+    ]
+    assert record.data["title"]["params"] == {"dropped_kg": 8_000}
+    assert [(t["id"], t["foundAt"], t["reason"]["params"]) for t in record.data["findings"][0]["earlier"]] == [
+        ("f1", "2026-11-23T03:00:00Z", {"dropped_kg": 1_400}),
+        ("f2", "2026-11-23T03:01:00Z", {"dropped_kg": 3_100}),
+    ]
+    # Nobody is called again, the deadline of the first telling stands, and an old telling applied again changes nothing.
+    assert (len(city.told()), city.due()) == (1, [10])
+    assert city.apply(finding(reason=Reason("manure.D1.said", {"dropped_kg": 1_400})), "f1") == record
+
+
+def test_told_again_worse_calls_people_and_opens_what_was_resolved(city: City) -> None:
+    city.apply(finding(severity="high"))
+    city.act("resolve", cause="real")
+    again = city.apply(finding(severity="high", reason=Reason("manure.D1.said", {"dropped_kg": 8_000})))
+    assert again is not None
+    assert (again.state, again.data["unseen"], len(again.data["findings"])) == ("RESOLVED", True, 1)
+    worse = city.apply(finding(severity="critical"))
+    assert worse is not None
+    assert (worse.state, worse.data["severity"], city.due()) == ("OPEN", "critical", [3])
+    assert len(worse.data["findings"][0]["earlier"]) == 2
+
+
+def test_what_was_withdrawn_and_told_anew_is_one_row(city: City) -> None:
+    city.apply(finding(), "f1")
+    city.apply(finding(withdraws=True))
+    record = city.apply(finding(), "f2")
+    assert record is not None
+    (entry,) = record.data["findings"]
+    assert (entry["id"], entry["withdrawn"], record.state) == ("f2", False, "OPEN")
+    assert [(t["id"], t["withdrawn"]) for t in entry["earlier"]] == [("f1", True)]
+
+
 def test_another_situation_is_another_incident(city: City) -> None:
     city.apply(finding())
     other = city.apply(finding(situation="manure:other"))
@@ -384,7 +428,8 @@ def test_merging_needs_another_live_incident(city: City, into: str, code: str) -
 def test_findings_of_one_incident_are_bounded(city: City) -> None:
     record = city.apply(finding())
     assert record is not None
-    entries = [{**record.data["findings"][0], "id": f"g{n}"} for n in range(300)]
+    first = record.data["findings"][0]
+    entries = [{**first, "id": f"g{n}", "finding": {**first["finding"], "situation": f"s{n}"}} for n in range(300)]
 
     def many(tx: Any) -> Record:
         return city.b.records.act_in(tx, SYSTEM, FIRST, "absorb", {"from": SECOND, "findings": entries})

@@ -103,6 +103,12 @@ export interface Measure {
   limit_text: string
 }
 
+export interface Telling {
+  found_at: string
+  sentence: string
+  withdrawn: boolean
+}
+
 export interface Why {
   rule: string
   rule_title: string
@@ -116,6 +122,7 @@ export interface Why {
   marked_at: string
   completed_at: string
   found_at: string
+  earlier: Telling[]
 }
 
 export interface Evidence {

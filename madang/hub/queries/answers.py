@@ -63,8 +63,16 @@ class Measure(Struct, frozen=True):
     limit_text: str
 
 
+class Telling(Struct, frozen=True):
+    """What was said before, in the place of which something newer stands."""
+
+    found_at: str
+    sentence: str
+    withdrawn: bool
+
+
 class Why(Struct, frozen=True):
-    """One finding of an incident."""
+    """One finding of an incident, as it was told last."""
 
     rule: str
     rule_title: str
@@ -78,6 +86,8 @@ class Why(Struct, frozen=True):
     marked_at: str
     completed_at: str
     found_at: str
+    earlier: list[Telling]
+    """What was told before under the same rule about the same situation, oldest first."""
 
 
 class EvidenceRow(Struct, frozen=True):

@@ -17,6 +17,7 @@ from madang.hub.queries.answers import (
     Measure,
     Named,
     Note,
+    Telling,
     Why,
 )
 from madang.hub.queries.errors import NotFound
@@ -227,6 +228,9 @@ def why_of(look: Look, finding: Finding, entry: dict[str, Any]) -> Why:
         marked_at=render_instant(finding.marked_at),
         completed_at=render_instant(finding.completed_at),
         found_at=entry["foundAt"],
+        earlier=[
+            Telling(told["foundAt"], look.say(told["reason"]), told["withdrawn"]) for told in entry.get("earlier", ())
+        ],
     )
 
 
