@@ -45,7 +45,8 @@ class JudgedHub(Hub):
             if known is not None:
                 self.found[key] = msgspec.structs.replace(known, withdrawn=True)
             return
-        found_at = tx.now if known is None else known.found_at
+        # Told again, it is still the one finding: how late it was is the first telling's (since it was withdrawn, if it was).
+        first = None if known is None or known.withdrawn else known
         manifest = next((i for i in finding.involved if ":ManureManifest:" in i), None)
         if ":ManureManifest:" in finding.subject:
             manifest = finding.subject
@@ -54,8 +55,8 @@ class JudgedHub(Hub):
             subject=_vehicle_of(finding),
             manifest_id=manifest,
             marked_at=finding.marked_at,
-            completed_at=finding.completed_at,
-            found_at=found_at,
+            completed_at=finding.completed_at if first is None else first.completed_at,
+            found_at=tx.now if first is None else first.found_at,
             withdrawn=False,
         )
 

@@ -9,7 +9,8 @@ waits for the grace to pass,
 - D4 (no open manifest) waits until the grace after the discharge or loading has passed: drivers tap some minutes late.
 - D8 (mass balance) is judged `BALANCE_WAIT` after a manifest is finished, because a discharge that has just ended is still being revised.
 
-Every judgement is made again when an event is revised; a finding that no longer holds is withdrawn. Events are kept for `KEEP`.
+Every judgement is made again when an event is revised; a finding that no longer holds is withdrawn, one whose amount is another
+one by now is told again under the same rule and situation, at most `TELLINGS_MAX` times. Events are kept for `KEEP`.
 """
 
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ from msgspec import Struct, field
 
 from madang.flow.contract import Lookup, Near, Ref, Step
 from madang.model.change import RECORD, Change
-from madang.model.finding import CRITICAL, HIGH, MEDIUM, Evidence, Finding, Measure, Reason
+from madang.model.finding import CRITICAL, HIGH, MEDIUM, SEVERITIES, Evidence, Finding, Measure, Reason
 from madang.model.geometry import LonLat
 from madang.model.record import Record
 from madang.model.time import HOUR, MINUTE, Instant, parse_instant
@@ -39,7 +40,8 @@ KEEP = 30 * HOUR
 EVENTS_MAX = 80
 BALANCE_WAIT = 12 * MINUTE
 LEVEL_ERROR_SHARE = 0.01
-"""1 sigma of a level between two events, as share of gross: slope of the place and road. Ours."""
+"""1 sigma of the levels before the first and after the last event, as share of gross: they stand at two places, each with its
+slope, and the residue is their difference. Ours."""
 BALANCE_SIGMAS = 2.0
 LATE_WAIT = MINUTE
 """Beyond the grace, for a tap or a message that is on its way."""
@@ -50,7 +52,16 @@ SEE_M = 2_000.0
 ZONE_SEE_M = 500.0
 _SIGNALS = ("grossWeight", "speed", "ptoEngaged", "location")
 _PERMITTED = (model.AGRI_PARCEL, model.TREATMENT_PLANT)
-_FORMAT = 1
+_FORMAT = 2
+
+TELLINGS_MAX = 12
+"""Tellings of one rule about one event. Twice as much each time tells 300 kg to 20 t in seven, and the amount is settled a few times
+after; a worse severity is told beyond."""
+GROWN = 2.0
+"""While an event goes on, it is told again when it has grown so many times."""
+SETTLED_KG = 100.0
+SETTLED_SHARE = 0.05
+"""When it is over, a difference beyond both to what was told last is told. Ours."""
 
 
 class Event(Struct, array_like=True):
@@ -71,6 +82,8 @@ class Event(Struct, array_like=True):
     observed_at: Instant
     error_kg: float = 0.0
     """Standard error of `kg`, as the cleaning detector measured it on this truck."""
+    over: bool = False
+    """Confirmed: it goes on no more."""
 
 
 class Closing(Struct, array_like=True):
@@ -80,14 +93,24 @@ class Closing(Struct, array_like=True):
     judge_at: Instant
 
 
+class Told(Struct, array_like=True, frozen=True):
+    """What was said last under one rule about one situation."""
+
+    at: Instant
+    """First said."""
+    kg: float
+    severity: str
+    times: int = 1
+
+
 class State(Struct):
     """What is kept of a vehicle."""
 
     vehicle: str
     events: list[Event] = field(default_factory=list)
     closings: list[Closing] = field(default_factory=list)
-    told: dict[str, Instant] = field(default_factory=dict)
-    """``rule|situation`` of findings that stand, with when they were told."""
+    told: dict[str, Told] = field(default_factory=dict)
+    """``rule|situation`` of findings that stand."""
     format: int = _FORMAT
 
 
@@ -95,7 +118,7 @@ class RulesDetector:
     """See the module's docstring."""
 
     id = "manure.rules"
-    version = "1"
+    version = "2"
     inputs = frozenset({model.MANURE_UNLOADING, model.MANURE_LOADING, model.MANIFEST})
     lookups = (
         Lookup(model.AGRI_PARCEL, place="location"),
@@ -167,7 +190,7 @@ class RulesDetector:
         grace = int(ref.parameter(MANIFEST_GRACE_MIN) * MINUTE)
         for event in state.events:
             for finding in self._judge_event(event, state.vehicle, manifests, now, completed_at, grace, ref, wakes):
-                findings.extend(_tell(state, finding, now))
+                findings.extend(_tell(state, finding, event.kg, event.over, now))
         for closing in list(state.closings):
             if closing.judge_at > now:
                 wakes.append(closing.judge_at)
@@ -176,8 +199,9 @@ class RulesDetector:
             if record is None or closing.judge_at < now - 3 * HOUR:
                 state.closings.remove(closing)
                 continue
-            findings.extend(_tell(state, self._balance(state, record, completed_at, ref), now))
-        state.told = {key: at for key, at in state.told.items() if at > now - 2 * KEEP}
+            finding = self._balance(state, record, completed_at, ref)
+            findings.extend(_tell(state, finding, float(finding.reason.params.get("missing_kg", 0.0)), True, now))
+        state.told = {key: told for key, told in state.told.items() if told.at > now - 2 * KEEP}
         return Step(state, tuple(findings), (), min(wakes) if wakes else None)
 
     def _judge_event(
@@ -332,7 +356,9 @@ class RulesDetector:
         limit = min(share * loaded, least)
         # What was seen going elsewhere speaks for itself. The scale is not exact: what its noise and slopes explain is not missing.
         elsewhere = sum(e.kg for e in unloadings) - arrived
-        noise = sum(e.error_kg**2 for e in (*loadings, *unloadings)) + 2 * (LEVEL_ERROR_SHARE * last.before) ** 2
+        noise = sum(e.error_kg**2 for e in (*loadings, *unloadings)) + LEVEL_ERROR_SHARE**2 * (
+            first.before**2 + last.after**2
+        )
         if elsewhere <= limit and abs(missing) <= limit + BALANCE_SIGMAS * sqrt(noise):
             return base
         measures = (
@@ -381,23 +407,23 @@ def _event(change: Change, ref: Ref) -> Event:
         depot=bool(ref.near(model.VEHICLE_DEPOT, place, ref.parameter(PLACE_BUFFER_M))),
         observed_at=change.observed_at,
         error_kg=float(change.value("amountError") or 0.0),
+        over=change.value("status") == "confirmed",
     )
 
 
 def _permitted_at(event: Event, ref: Ref, buffer_m: float | None = None) -> dict[str, float]:
-    """Parcels and plants that the event happened at, with their distance: those near its place, or near half of its track."""
+    """Parcels and plants that the event may have happened at, with their distance: those near its place (where it was first seen),
+    and those near half of its track (a spreader may cross another field on its way to the one it spreads on)."""
     limit = ref.parameter(PLACE_BUFFER_M) if buffer_m is None else buffer_m
-    found: dict[str, float] = {}
+    near_track: dict[str, list[float]] = {}
+    for point in event.track:
+        for type_ in _PERMITTED:
+            for near in ref.near(type_, point, limit):
+                near_track.setdefault(near.entity.id, []).append(near.distance_m)
+    found = {id_: min(distances) for id_, distances in near_track.items() if 2 * len(distances) >= len(event.track)}
     for type_ in _PERMITTED:
         for near in ref.near(type_, event.place, limit):
             found[near.entity.id] = near.distance_m
-    if not found and event.track:
-        counts: dict[str, int] = {}
-        for point in event.track:
-            for type_ in _PERMITTED:
-                for near in ref.near(type_, point, limit):
-                    counts[near.entity.id] = counts.get(near.entity.id, 0) + 1
-        found = {id_: limit for id_, n in counts.items() if 2 * n >= len(event.track)}
     return found
 
 
@@ -464,12 +490,24 @@ def _withdrawal(rule: str, event: Event, vehicle: str, completed_at: Instant) ->
     )
 
 
-def _tell(state: State, finding: Finding, now: Instant) -> list[Finding]:
-    """What is news: a finding that was not told, or the withdrawal of one that was."""
+def _tell(state: State, finding: Finding, kg: float, over: bool, now: Instant) -> list[Finding]:
+    """What is news: a finding that was not told, one that says another amount or is worse by now, or the withdrawal of one that was
+    told. `over`: the event goes on no more."""
     key = f"{finding.rule}|{finding.situation}"
     if finding.withdraws:
         return [finding] if state.told.pop(key, None) is not None else []
-    if key in state.told:
+    told = state.told.get(key)
+    if told is None:
+        state.told[key] = Told(now, kg, finding.severity)
+        return [finding]
+    worse = SEVERITIES.index(finding.severity) < SEVERITIES.index(told.severity)
+    if over:
+        another = abs(kg - told.kg) > max(SETTLED_KG, SETTLED_SHARE * told.kg)
+    else:
+        another = kg >= GROWN * told.kg
+    if not worse and not (another and told.times < TELLINGS_MAX):
         return []
-    state.told[key] = now
+    # The worst that was told is kept, so that going back and forth is told once.
+    severity = finding.severity if worse else told.severity
+    state.told[key] = Told(told.at, kg, severity, told.times + 1)
     return [finding]

@@ -221,6 +221,8 @@ class EventsDetector:
         for fact in live.facts:
             index = _match(told, matched, fact)
             if index < 0:
+                if fact.doubted or not fact.placed:
+                    continue  # it may come back, or nobody knows yet where it is
                 if fact.status == WITHDRAWN or fact.t1 <= settled.t - 60 * truck.SECOND:
                     continue  # nobody ever heard of it, or it was told and is forgotten
                 entry = Told(_name(state, fact), fact.kind, fact.t0, fact.t1, fact.status, fact.amount, newest)

@@ -31,6 +31,7 @@ from madang.services.manure.weighing import (
     SLOPE_SHARE,
     combine,
     drift_var,
+    gain_var,
     next_noise,
     robust_mean,
     robust_share,
@@ -71,8 +72,16 @@ SIGMAS_SILENT = 4.2
 """One look, not thousands: less is enough when the truck falls silent, and across a phase."""
 SIGMAS_ACROSS_EARLY = 5.0
 SIGMAS_ACROSS = 4.3
+SIGMAS_CONFLICT = 3.5
 SIGMAS_KEEP = 3.0
 """Below this a told event is withdrawn."""
+
+EXCURSION_SHARE = 0.03
+EXCURSION = 5 * 60 * SECOND
+"""A parked truck's weight wanders by up to this share of gross for some minutes and comes back (wind, soft ground, a load that
+moves). A change this small that no pump explains is told when it has lasted, or when the truck leaves or falls silent. Ours."""
+PLACE_WAIT = 10 * 60 * SECOND
+"""So long an event waits for a fix to say where it is; then it is told at the last place known."""
 
 TAIL_MAX = 30
 BASE_MAX = 24
@@ -80,6 +89,8 @@ BASE_MAX = 24
 MOVING_MAX = 16
 POST_MAX = 30
 """Driving samples (five minutes) that a level across a phase is taken from."""
+PUMPING_QUIET = 30
+"""Samples (five minutes) without a change after which a pump was left running."""
 CANDIDATES_MAX = 4
 FACTS_MAX = 8
 TRACK_MAX = 16
@@ -143,6 +154,12 @@ class Fact(Struct, frozen=True, array_like=True):
     unloaded: float = 0.0
     earlier: float = 0.0
     """Amount of earlier goes of the same event, in earlier slow phases."""
+    earlier_var: float = 0.0
+    """Variance of `earlier`."""
+    placed: bool = True
+    """False: no fix came since the truck stands there; not to be told yet."""
+    doubted: bool = False
+    """It may be an excursion that comes back; not to be told yet."""
 
 
 class Candidate(Struct, frozen=True, array_like=True):
@@ -250,6 +267,24 @@ class Truck(Struct, array_like=True):
     trip_loaded: float = 0.0
     trip_unloaded: float = 0.0
 
+    place_t: int = -1
+    """Time of the last sample with a position."""
+    unplaced: bool = False
+    """Some fact waits for a place."""
+    doubt_t0: int = -1
+    """`t0` of the doubted fact; -1 none."""
+    doubt_kind: str = ""
+    doubt_var: float = 0.0
+    """Variance of what its change is measured against."""
+    doubt_level: float = 0.0
+    doubt_level_var: float = UNKNOWN_VAR
+    """The level before it."""
+    weight_t: int = -1
+    """Time of the last weight that counted."""
+    mute_t0: int = -1
+    mute_t1: int = -1
+    """The newest silence of the scale longer than `GAP`: time of the last weight before it and of the first one after; -1 none."""
+
     # --- one sample ---
 
     def feed(self, s: Sample, spec: Spec) -> None:
@@ -272,6 +307,10 @@ class Truck(Struct, array_like=True):
             else:
                 self.w = w
                 self.repeats = 0
+            if w is not None:
+                if self.weight_t >= 0 and t - self.weight_t > GAP:
+                    self.mute_t0, self.mute_t1 = self.weight_t, t
+                self.weight_t = t
         if x is not None and y is not None and self.x is not None and self.y is not None:
             leap = hypot(x - self.x, y - self.y)
             if leap > 500 * METRE and leap * 3.6 > 160.0 * max(since, SECOND) and self.lost < 3:
@@ -303,8 +342,13 @@ class Truck(Struct, array_like=True):
             self._enter_phase(self.fix_t, None, None, gap=True)
         self._follow_trip(t, km_h, x, y, flags)
         self.t = t
-        if x is not None:
-            self.x, self.y = x, y
+        if x is not None and y is not None:
+            if self.unplaced and not (self.slow and self.spot):
+                # It drove on before a fix came: the event lies somewhere between the two.
+                self._place_facts(x, y, between=True)
+            self.x, self.y, self.place_t = x, y, t
+        elif self.unplaced and t - self.place_t > PLACE_WAIT:
+            self._place_facts(self.x or 0, self.y or 0, between=True)
         if self.slow:
             if flags & PTO_ON:
                 self.phase_pto += min(since, 2 * 10 * SECOND)
@@ -318,6 +362,10 @@ class Truck(Struct, array_like=True):
             self._test_spot(spec, SIGMAS_SILENT)
         if self.active is not None:
             self._close_active(spec)
+        if self.doubt_t0 >= 0:
+            self._settle_doubt(spec)
+        if self.unplaced:
+            self._place_facts(self.x or 0, self.y or 0, between=True)
 
     # --- driving ---
 
@@ -351,6 +399,9 @@ class Truck(Struct, array_like=True):
         moved: list[Candidate] = []
         judge = False
         for c in self.candidates:
+            if c.fact_t0 != -1 and abs(self.odd) >= 2:
+                moved.append(c)  # another change since then: this one is not to be corrected by it
+                continue
             n = c.n + 1
             residual = w - c.post
             if n > 4 and abs(residual) > 3.0 * sigma:
@@ -433,9 +484,13 @@ class Truck(Struct, array_like=True):
         seen = fact.amount - c.earlier
         if c.inside_var >= UNKNOWN_VAR:
             amount, variance = sign * change, var
+        elif sigmas(change - c.inside, var + c.inside_var) > SIGMAS_CONFLICT:
+            # Both cannot be right: something went on when nobody weighed it any more (the engine off, the scale silent).
+            amount, variance = sign * change, var
         else:
             amount, variance = combine(sign * change, var, sign * c.inside, c.inside_var)
         total = c.earlier + amount
+        variance += fact.earlier_var
         if fact.status == WITHDRAWN:
             return
         if total < 0.5 * spec.amount_min or sigmas(total, variance) < SIGMAS_KEEP:
@@ -494,6 +549,10 @@ class Truck(Struct, array_like=True):
         parked = km_h < PARKED_KM_H
         if self.phase_gap and x is not None and y is not None and not self.phase_track and self.phase_x is not None:
             self.phase_track = (self.phase_x, self.phase_y or 0, x, y)
+        if self.spot and self.spot_n == 0 and x is not None and y is not None:
+            self.spot_x, self.spot_y, self.spot_n = float(x), float(y), 1
+            if self.unplaced:
+                self._place_facts(x, y, between=False)
         if self.spot and x is not None and y is not None:
             away = hypot(x - self.spot_x, y - self.spot_y)
             self.astray = self.astray + 1 if away > SPOT_RADIUS else 0
@@ -516,7 +575,7 @@ class Truck(Struct, array_like=True):
         if w is None:
             return
         if self.active is not None:
-            self._feed_active(t, w, parked, x, y, spec)
+            self._feed_active(t, w, parked, x, y, flags, spec)
         elif parked:
             self._feed_spot(t, w, spec)
         else:
@@ -525,15 +584,19 @@ class Truck(Struct, array_like=True):
     def _enter_spot(self, t: int, x: int | None, y: int | None) -> None:
         self.spot = True
         self.spot_t0 = self.spot_t1 = t
+        n = 1
         if x is None or y is None:
             x, y = self.x or 0, self.y or 0
-        self.spot_x, self.spot_y, self.spot_n, self.astray = float(x), float(y), 1, 0
+            n = 1 if t - self.place_t <= BLIND else 0
+        self.spot_x, self.spot_y, self.spot_n, self.astray = float(x), float(y), n, 0
         self.base_n, self.base = 0.0, 0.0
         self.tail, self.tail_t, self.head = [], [], []
         self.crawl = []
 
     def _leave_spot(self, spec: Spec) -> None:
         """The truck stands elsewhere: keep what this spot said about a change, and the level that it leaves with."""
+        if self.doubt_t0 >= 0 and self.active is None:
+            self._settle_doubt(spec)
         self.spot = False
         dwell = self.spot_t1 - self.spot_t0
         if dwell >= STOP_MIN:
@@ -556,6 +619,8 @@ class Truck(Struct, array_like=True):
 
     def _inside(self) -> tuple[float, float]:
         """Last samples at the spot minus the first ones since the last event there: (kg, variance)."""
+        if self.spot_t1 - self.weight_t > BLIND:
+            return 0.0, UNKNOWN_VAR  # what went on after the scale fell silent, nobody saw
         n_head, n_tail = len(self.head), min(len(self.tail), 12)
         if self.base_n == 0.0:
             n_tail = min(n_tail, len(self.tail) - n_head)
@@ -602,6 +667,8 @@ class Truck(Struct, array_like=True):
             self._test_spot(spec, SIGMAS_SPOT)
         if n > TAIL_MAX and self.active is None:
             self._fold_tail(TAIL_MAX)
+        if self.doubt_t0 >= 0 and t - self.doubt_t0 >= EXCURSION:
+            self._settle_doubt(spec)
 
     def _test_spot(self, spec: Spec, threshold: float) -> None:
         tail, base, base_n = self.tail, self.base, self.base_n
@@ -613,6 +680,7 @@ class Truck(Struct, array_like=True):
         sigma = self.noise * weight
         slope = SLOPE_SHARE * weight
         total = sum(tail)
+        elsewhere = self._maybe_elsewhere()
         least_up, least_down = self._least(LOADING, spec), self._least(UNLOADING, spec)
         for q in WINDOWS:
             if q > n:
@@ -630,7 +698,7 @@ class Truck(Struct, array_like=True):
                     z = sigmas(change, pre_var + post_var)
                     if z > best_z:
                         best_z, best_q, best_slope, best_ref, best_ref_var = z, q, False, pre, pre_var
-            if self.level_var < UNKNOWN_VAR:
+            if self.level_var < UNKNOWN_VAR and not elsewhere:
                 change = post - self.level
                 if change >= least_up or -change >= least_down:
                     z = sigmas(change, self.level_var + post_var + slope * slope)
@@ -668,6 +736,11 @@ class Truck(Struct, array_like=True):
             spec,
         )
 
+    def _maybe_elsewhere(self) -> bool:
+        """The scale was silent from an earlier slow phase into this one: a change since then need not have happened here. The drive
+        after decides (`_judge_candidates`)."""
+        return self.mute_t1 >= max(0, self.phase_t0) and any(c.t1 >= self.mute_t0 for c in self.candidates)
+
     def _least(self, kind: str, spec: Spec) -> float:
         """The least change that counts at this spot. Right after a loading the load settles, foams and drains, and the level it was
         taken for was picked from few samples: a small part of it the other way is no event."""
@@ -684,7 +757,7 @@ class Truck(Struct, array_like=True):
             x, y = self.x or 0, self.y or 0
         self.crawl = [*self.crawl[-(MOVING_MAX - 1) :], (t, w, x, y)]
         n = len(self.crawl)
-        if self.level_var >= UNKNOWN_VAR or n < 4:
+        if self.level_var >= UNKNOWN_VAR or n < 4 or self._maybe_elsewhere():
             return
         weight = max(self.level, float(w))
         sigma = self.noise_driving * weight
@@ -724,18 +797,89 @@ class Truck(Struct, array_like=True):
         spec: Spec,
     ) -> None:
         kind = LOADING if rising else UNLOADING
+        if self.doubt_t0 >= 0 and self.spot:
+            before = self._doubted_fact()
+            if kind != self.doubt_kind and before is not None:
+                # It comes back: neither the one nor the other was an event, unless more comes back than went.
+                self._withdraw_doubt(before)
+                ref, ref_var = before.before, self.doubt_var
+                after, sigma = robust_mean(ws), self.noise * ref
+                change = (after - ref) if rising else (ref - after)
+                var = ref_var + sigma * sigma * robust_share(len(ws))
+                if change < spec.amount_min or sigmas(change, var) < SIGMAS_SILENT:
+                    self._restart_spot(ws[-6:], robust_mean(ws[-6:]))
+                    return
+            else:
+                self._settle_doubt(spec)
         track: tuple[int, ...] = ()
         if moving:
             for c in self.crawl:
                 if c[0] >= t0:
                     track = _lengthen(track, c[2], c[3], 20 * METRE, TRACK_MAX)
-        self.active = Fact(kind, t0, self.t, x, y, OPEN, 0.0, UNKNOWN_VAR, ref, moving=moving, track=track, gap=False)
+        placed = moving or self.spot_n > 0
+        self.unplaced = self.unplaced or not placed
+        self.active = Fact(
+            kind, t0, self.t, x, y, OPEN, 0.0, UNKNOWN_VAR, ref, moving=moving, track=track, placed=placed
+        )
         self.active_ref, self.active_var, self.active_slope = ref, ref_var, slope
         self.active_tail = ws[-12:]
         self.active_quiet = 0
         self.head = []
         self._measure_active(spec)
+        if self._is_small(self.active):
+            self.active = replace(self.active, doubted=True)
+            self.doubt_t0, self.doubt_kind, self.doubt_var = t0, kind, ref_var
+            self.doubt_level, self.doubt_level_var = self.level, self.level_var
         self._resume(self.active)
+
+    def _is_small(self, fact: Fact) -> bool:
+        """So little, without the pump, that it may come back."""
+        least = fact.amount - 2.0 * fact.var**0.5
+        return self.spot and self.phase_pto < 30 * SECOND and least < EXCURSION_SHARE * fact.before
+
+    def _doubted_fact(self) -> Fact | None:
+        return self._find(self.doubt_kind, self.doubt_t0)
+
+    def _settle_doubt(self, spec: Spec) -> None:
+        """The doubted change has lasted, or nothing more will be seen of it: measure it once more and tell or withdraw it."""
+        fact = self._doubted_fact()
+        if fact is None or not fact.doubted:
+            self.doubt_t0 = -1
+            return
+        ws = self.tail[-12:]
+        if len(ws) >= 3:
+            sign = 1.0 if fact.kind == LOADING else -1.0
+            sigma = self.noise * fact.before
+            change = sign * (robust_mean(ws) - fact.before)
+            var = self.doubt_var + sigma * sigma * robust_share(len(ws))
+            if change < 0.5 * spec.amount_min or sigmas(change, var) < SIGMAS_KEEP:
+                self._withdraw_doubt(fact)
+                return
+            self._count_trip(fact.kind, change - fact.amount)
+            fact = replace(fact, amount=change, var=var + gain_var(change))
+        self.doubt_t0 = -1
+        self._put(self._index(fact), replace(fact, doubted=False))
+
+    def _withdraw_doubt(self, fact: Fact) -> None:
+        """It came back: the weight is what it was before."""
+        self.doubt_t0 = -1
+        self._put(self._index(fact), replace(fact, status=WITHDRAWN, doubted=False))
+        self._count_trip(fact.kind, -fact.amount)
+        self.level, self.level_var = self.doubt_level, self.doubt_level_var
+        if self.phase_fact_t0 == fact.t0 and self.phase_fact_kind == fact.kind:
+            self.phase_fact_t0, self.phase_fact_kind = -1, ""
+
+    def _place_facts(self, x: int, y: int, *, between: bool) -> None:
+        """Say where the events are that happened without a fix: here, or somewhere between the fix before and this one."""
+        self.unplaced = False
+        self.facts = [f if f.placed else self._placed(f, x, y, between) for f in self.facts]
+        if self.active is not None and not self.active.placed:
+            self.active = self._placed(self.active, x, y, between)
+
+    def _placed(self, fact: Fact, x: int, y: int, between: bool) -> Fact:
+        if not between:
+            return replace(fact, x=x, y=y, placed=True)
+        return replace(fact, placed=True, gap=True, track=(fact.x, fact.y, x, y) if fact.kind != STOP else ())
 
     def _resume(self, fact: Fact) -> None:
         """Make it the newest fact, or another go of the last one at the same place."""
@@ -746,7 +890,10 @@ class Truck(Struct, array_like=True):
             if last.status == WITHDRAWN:
                 continue
             near = hypot(last.x - fact.x, last.y - fact.y) <= SAME_PLACE or _near_track(last, fact)
+            near = near and last.placed and fact.placed
             if last.kind == fact.kind and not last.gap and fact.t0 - last.t1 <= SAME_EVENT_GAP and near:
+                if fact.doubted:
+                    self.doubt_t0 = -1  # another go of what is known, not a change out of nothing
                 merged = replace(
                     fact,
                     t0=last.t0,
@@ -754,9 +901,11 @@ class Truck(Struct, array_like=True):
                     y=last.y,
                     before=last.before,
                     earlier=last.amount,
+                    earlier_var=last.var,
                     moving=last.moving or fact.moving,
                     amount=last.amount + fact.amount,
                     var=last.var + fact.var,
+                    doubted=last.doubted and fact.doubted,
                     track=_join(last.track, fact.track),
                 )
                 self.active = merged
@@ -773,7 +922,7 @@ class Truck(Struct, array_like=True):
         elif self.phase_fact_t0 != fact.t0 or self.phase_fact_kind != fact.kind:
             self.phase_fact_t0 = -2
 
-    def _feed_active(self, t: int, w: int, parked: bool, x: int | None, y: int | None, spec: Spec) -> None:
+    def _feed_active(self, t: int, w: int, parked: bool, x: int | None, y: int | None, flags: int, spec: Spec) -> None:
         active = self.active
         assert active is not None
         self.active_tail = [*self.active_tail[-11:], w]
@@ -786,6 +935,9 @@ class Truck(Struct, array_like=True):
         self.active = active = replace(active, t1=t, track=track, moving=moving)
         self._measure_active(spec)
         assert self.active is not None
+        if self.active.doubted and (t - self.doubt_t0 >= EXCURSION or not self._is_small(self.active)):
+            self.doubt_t0 = -1
+            self.active = replace(self.active, doubted=False)
         self._put(index, self.active)
         ws = self.active_tail
         if len(ws) < 8:
@@ -797,7 +949,8 @@ class Truck(Struct, array_like=True):
             self.active_quiet += 1
         else:
             self.active_quiet = 0
-        if self.active_quiet >= 2 and len(ws) >= 10:
+        # While the pump runs a pause is not the end, unless it was left running.
+        if self.active_quiet >= (PUMPING_QUIET if flags & PTO_ON else 2) and len(ws) >= 10:
             self._close_active(spec)
 
     def _measure_active(self, spec: Spec) -> None:
@@ -810,7 +963,7 @@ class Truck(Struct, array_like=True):
         self.active = replace(
             active,
             amount=max(0.0, active.earlier + change),
-            var=self.active_var + sigma * sigma * robust_share(len(ws)),
+            var=active.earlier_var + self.active_var + sigma * sigma * robust_share(len(ws)) + gain_var(change),
         )
 
     def _close_active(self, spec: Spec) -> None:
@@ -825,14 +978,18 @@ class Truck(Struct, array_like=True):
         sigma = self.noise * max(after, self.active_ref)
         after_var = sigma * sigma * robust_share(len(ws))
         change = after - self.active_ref if active.kind == LOADING else self.active_ref - after
-        var = self.active_var + after_var
-        ended = replace(active, status=CONFIRMED, amount=max(0.0, active.earlier + change), var=var)
+        var = self.active_var + after_var + gain_var(change)
+        ended = replace(
+            active, status=CONFIRMED, amount=max(0.0, active.earlier + change), var=active.earlier_var + var
+        )
         if change < 0.5 * spec.amount_min or sigmas(change, var) < SIGMAS_KEEP:
             if active.earlier > 0.0:
-                ended = replace(ended, amount=active.earlier)
+                ended = replace(ended, amount=active.earlier, var=active.earlier_var)
             else:
-                ended = replace(ended, status=WITHDRAWN)
+                ended = replace(ended, status=WITHDRAWN, doubted=False)
                 self._put(index, ended)
+                if self.doubt_t0 == active.t0:
+                    self.doubt_t0 = -1
                 if self.phase_fact_t0 == active.t0:
                     self.phase_fact_t0, self.phase_fact_kind = -1, ""
                 self._restart_spot(ws, after)
@@ -890,9 +1047,9 @@ class Truck(Struct, array_like=True):
             fact = self._find(self.phase_fact_kind, self.phase_fact_t0)
             if fact is not None and not self.active_slope:
                 inside = (fact.amount - self.phase_earlier) * (1.0 if fact.kind == LOADING else -1.0)
-                inside_var = fact.var
+                inside_var = fact.var - fact.earlier_var
         self.candidates = [
-            *self.candidates[-(CANDIDATES_MAX - 1) :],
+            *self._kept_candidates(),
             Candidate(
                 self.phase_t0,
                 now if self.phase_gap else self.t,
@@ -912,6 +1069,14 @@ class Truck(Struct, array_like=True):
                 self.phase_earlier,
             ),
         ]
+
+    def _kept_candidates(self) -> list[Candidate]:
+        """Room for one more: the shortest stop without the pump goes first."""
+        kept = self.candidates
+        if len(kept) >= CANDIDATES_MAX:
+            least = min(kept, key=lambda c: (c.pto >= 30 * SECOND or c.fact_t0 != -1, c.gap, c.dwell))
+            kept = [c for c in kept if c is not least]
+        return kept
 
     # --- facts ---
 
@@ -950,7 +1115,8 @@ class Truck(Struct, array_like=True):
 
     def _mark_stop(self, status: str) -> None:
         t0, t1 = self.spot_t0, self.spot_t1
-        fact = Fact(STOP, t0, t1, int(self.spot_x), int(self.spot_y), status)
+        fact = Fact(STOP, t0, t1, int(self.spot_x), int(self.spot_y), status, placed=self.spot_n > 0)
+        self.unplaced = self.unplaced or not fact.placed
         for i in range(len(self.facts) - 1, -1, -1):
             if self.facts[i].kind == STOP:
                 if self.facts[i].t0 == t0:

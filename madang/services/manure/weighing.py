@@ -5,7 +5,8 @@ The model of one weight sample, in kg, W being the true gross weight:
     parked:   W + slope(place) + noise          slope: one unknown offset for a place, spread `SLOPE_SHARE` of W
     driving:  W + swings + noise                 swings: braking, curves, hills; larger and without memory of a place
 
-so two levels at the *same* place compare without the slope; a level at a place against one from driving carries it once.
+so two levels at the *same* place compare without the slope, but for what it adds to the change itself (`gain_var`); a level at a
+place against one from driving carries it once.
 Noise is measured for each truck; the registered noise is where it begins.
 """
 
@@ -56,6 +57,17 @@ def robust_share(n: int) -> float:
 def drift_var(seconds: float) -> float:
     """Variance (kg²) that a silence of so many seconds adds to a level."""
     kg = min(DRIFT_KG_MAX, DRIFT_KG_PER_H * seconds / 3600.0)
+    return kg * kg
+
+
+def gain_var(change: float) -> float:
+    """Variance (kg²) of a change of weight weighed at one place: its slope cancels between before and after only for what
+    was on the truck at both times; what came or went was weighed with it.
+
+    >>> round(gain_var(-10_000.0) ** 0.5)
+    150
+    """
+    kg = SLOPE_SHARE * change
     return kg * kg
 
 

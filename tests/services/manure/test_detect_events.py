@@ -241,6 +241,54 @@ def outcome(
     return sorted((s.type, s.t0, s.t1, s.value("amount")) for s in last_versions(outputs) if s.type in WEIGHED)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kg", [-500.0, 500.0])
+def test_14_an_excursion_that_comes_back_is_never_told(seed: int, kg: float) -> None:
+    """Two minutes of 2 % of gross without the pump, then as before: wind or soft ground, not a discharge."""
+    world = haul(seed).park(300)
+    world.drift = kg
+    world.park(120)
+    world.drift = 0.0
+    assert summary(watch(world.park(400).drive(400), withdrawn=True)) == [("ManureLoading", "confirmed")]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_15_a_small_discharge_without_the_pump_is_told_when_it_lasts(seed: int) -> None:
+    world = World(seed, noise=0.01).park(120).drive(400).park(60).pump(4_000, 300, "farm").park(60).drive(500).park(200)
+    world.pump(-700, 40, pto=False).park(400)
+    assert [e.type for e in watch(world.drive(400))] == ["ManureLoading", "ManureUnloading"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_16_an_event_without_a_fix_waits_and_is_put_where_the_next_one_says(seed: int) -> None:
+    """The receiver says its last place (HDOP 99.9) for two kilometres and until the truck has stood and pumped for a while."""
+    world = haul(seed)
+    begin = len(world.readings)
+    world.drive(160).park(60).pump(-6_000, 60)
+    end = len(world.readings)
+    last = world.readings[begin - 1]
+    for reading in world.readings[begin:end]:
+        reading.x, reading.y, reading.hdop = last.x, last.y, 99.9
+    fixed = world.t
+    dump = watch(world.park(120).drive(300))[1]
+    assert (dump.first_at - START) / SECOND >= fixed
+    place = PLANE.to_lon_lat(world.truth[1].x, world.truth[1].y)
+    assert distance_m(tuple(dump.value("location")["coordinates"]), place) < 30
+    assert dump.value("unseen") is False
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_17_a_scale_that_is_silent_while_loading_still_gives_the_amount(seed: int) -> None:
+    world = World(seed).park(120).drive(600).park(100)
+    world.scale_works = False
+    world.park(60).pump(8_000, 300, "farm").park(60)
+    world.drive(20)
+    world.scale_works = True
+    (loading,) = watch(world.drive(500))
+    assert loading.type == "ManureLoading"
+    assert loading.value("amount") == pytest.approx(8_000, abs=700)
+
+
 def test_20_a_hole_uploaded_newest_first_ends_alike() -> None:
     straight = outcome(story(2))
     world = World(2).park(120).drive(400).park(60).pump(10_000, 500, "farm").park(60).drive(500)
