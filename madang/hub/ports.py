@@ -95,6 +95,25 @@ class QuarantineRow(Struct, frozen=True):
     payload: bytes
 
 
+class NotificationRow(Struct, frozen=True):
+    """A notification of a subscription that waits, or that could not be delivered."""
+
+    no: int
+    """Its place in the queue; 0: it gets the next one when it is put."""
+    subscription: str
+    state: str
+    """``due`` or ``dead``."""
+    first_seq: int
+    last_seq: int
+    """The changes that it tells of lie in this range of the log."""
+    events: int
+    """Changes that it tells of."""
+    body: bytes
+    """Its data as JSON; empty when it was not kept, and must be made again from the log."""
+    created_at: Instant
+    error: str = ""
+
+
 class Body(Struct, frozen=True):
     """An entity unparsed: what a retrieve can answer with."""
 
@@ -235,6 +254,14 @@ class Read(Protocol):
 
     def list_documents(self, kind: str) -> list[tuple[str, bytes]]: ...
 
+    def list_notifications(self, subscription: str, state: str, limit: int, after_no: int = 0) -> list[NotificationRow]:
+        """Notifications of a subscription after `after_no`, in order."""
+        ...
+
+    def count_notifications(self) -> list[tuple[str, str, int, int]]:
+        """(subscription, state, notifications, events) of all that are kept, by subscription and state."""
+        ...
+
 
 class Tx(Read, Protocol):
     """What an op may do. It sees what earlier ops of the same group did."""
@@ -332,6 +359,12 @@ class Tx(Read, Protocol):
     def put_document(self, kind: str, id_: str, document: bytes | None) -> None:
         """None deletes it."""
         ...
+
+    def put_notification(self, row: NotificationRow) -> int:
+        """Add a notification (`no` 0) or write it anew; gives its number. Numbers only rise."""
+        ...
+
+    def delete_notifications(self, nos: Sequence[int]) -> None: ...
 
     def next_number(self, name: str) -> int:
         """1, 2, 3 … per name."""

@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from madang.hub.ports import AttributeUse, Tx
+import pytest
+from msgspec.structs import replace
+
+from madang.hub.ports import AttributeUse, NotificationRow, Tx
 from madang.model.change import DELETION
 from madang.model.entity import NEVER, Reading, geo, instance_key, prop, rel
 from madang.model.time import SECOND
@@ -79,6 +82,84 @@ def check_put_entity_writes_removes_and_says_so(make: Make, folder: Path) -> Non
         assert read.list_expired(T0 + 5 * SECOND, 9) == []
     gone = store.write(lambda tx: tx.delete_entity(ROOM, "s")).result(5)
     assert gone is not None and (gone.kind, gone.removed) == (DELETION, ())
+    store.close()
+
+
+def check_changes_tell_what_stood_before(make: Make, folder: Path) -> None:
+    """The chain of an entity's changes, and what a write over the API replaced; the same from the log as from the writer."""
+    clock = ManualClock(T0)
+    store = make(folder, clock)
+    heard: list[Any] = []
+    store.subscribe(heard.extend)
+
+    def put(attributes: Any, **more: Any) -> Any:
+        options = {"reference": False, "replace": False} | more
+        return store.write(lambda tx: tx.put_entity(ROOM, "Room", attributes, "s", **options)).result(5)
+
+    first = put({"a": prop(1), "b": prop(1)})
+    assert (first.previous, first.before) == (0, {})
+    second = put({"a": prop(2), "c": prop(1)}, remove=["b"])
+    assert (second.previous, second.before) == (first.seq, {"a": prop(1), "b": prop(1)})
+    third = store.write(lambda tx: tx.append_reading(Reading(ROOM, "Room", T0, {"a": prop(3)}), "s", T0)).result(5)
+    assert (third.previous, third.before) == (second.seq, {})
+    store.close()
+    store = make(folder, clock)
+    store.subscribe(heard.extend)
+    fourth = put({"c": prop(2)}, replace=True)
+    with store.read() as read:
+        entity = read.find_entity(ROOM)
+    assert entity is not None
+    assert fourth.previous == third.seq and set(fourth.before) == {"a", "c"} and fourth.before["a"]["value"] == 3
+    gone = store.write(lambda tx: tx.delete_entity(ROOM, "s")).result(5)
+    assert gone is not None and (gone.previous, gone.before) == (fourth.seq, {"c": prop(2)})
+    again = put({"a": prop(9)})
+    assert (again.previous, again.before) == (0, {})
+    with store.read() as read:
+        assert read.read_log(0, 99) == heard
+    store.close()
+
+
+def check_notifications_wait_in_order(make: Make, folder: Path) -> None:
+    store = make(folder, ManualClock(T0))
+
+    def put(subscription: str, body: bytes, **more: Any) -> int:
+        row = NotificationRow(0, subscription, "due", 1, 2, 2, body, T0)
+        return int(store.write(lambda tx: tx.put_notification(replace(row, **more))).result(5))
+
+    numbers = [
+        put("urn:s:1", b"[1]"),
+        put("urn:s:2", b"[2]"),
+        put("urn:s:1", b"[3]"),
+        put("urn:s:1", b"", state="dead"),
+    ]
+    assert numbers == sorted(set(numbers))
+    with store.read() as read:
+        assert [row.body for row in read.list_notifications("urn:s:1", "due", 9)] == [b"[1]", b"[3]"]
+        assert [row.body for row in read.list_notifications("urn:s:1", "due", 9, numbers[0])] == [b"[3]"]
+        assert [row.body for row in read.list_notifications("urn:s:1", "due", 1)] == [b"[1]"]
+        assert read.count_notifications() == [
+            ("urn:s:1", "dead", 1, 2), ("urn:s:1", "due", 2, 4), ("urn:s:2", "due", 1, 2)
+        ]  # fmt: skip
+    # Written anew under its number; a failed op leaves no trace.
+    put("urn:s:1", b"[1]", no=numbers[0], state="dead", events=1, error="refused")
+
+    def fails(tx: Tx) -> None:
+        tx.delete_notifications([numbers[0]])
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        store.write(fails).result(5)
+    store.close()
+    store = make(folder, ManualClock(T0))
+    with store.read() as read:
+        assert [(r.no, r.error) for r in read.list_notifications("urn:s:1", "dead", 9)] == [
+            (numbers[0], "refused"), (numbers[3], "")
+        ]  # fmt: skip
+    store.write(lambda tx: tx.delete_notifications(numbers)).result(5)
+    with store.read() as read:
+        assert read.count_notifications() == []
+    # A number is not given twice: receivers know notifications by it.
+    assert put("urn:s:1", b"[5]") > max(numbers)
     store.close()
 
 

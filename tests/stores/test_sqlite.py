@@ -54,7 +54,7 @@ def test_a_file_of_version_1_is_brought_up_and_keeps_what_it_holds(tmp_path: Pat
         assert entity is not None
         assert (entity.attributes["b"], entity.types, entity.scopes, entity.expires_at) == (prop(2), (), (), None)
         assert entity.stamps == {"a": (T0, T0 + SECOND), "b": (T0, T0 + SECOND)}
-        assert [(c.seq, c.removed) for c in read.read_log(0, 9)] == [(7, ())]
+        assert [(c.seq, c.removed, c.previous) for c in read.read_log(0, 9)] == [(7, (), None)]
     store.write(
         lambda tx: tx.put_entity("urn:E:1", "T", {"a": prop(5)}, "s", reference=False, replace=False, scopes=["/x"])
     ).result(5)

@@ -11,7 +11,17 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from madang.hub.ports import AttributeUse, Body, DueDeadline, HistoryRow, OutboxRow, Page, QuarantineRow, Version
+from madang.hub.ports import (
+    AttributeUse,
+    Body,
+    DueDeadline,
+    HistoryRow,
+    NotificationRow,
+    OutboxRow,
+    Page,
+    QuarantineRow,
+    Version,
+)
 from madang.model.change import Change, Transition
 from madang.model.entity import Entity, alive_at, split_key
 from madang.model.record import Record
@@ -120,6 +130,8 @@ def change_from_row(row: Sequence[Any]) -> Change:
         transition=None if moved is None else moved.transition,
         record=None if moved is None else moved.record,
         removed=() if row[11] is None else tuple(orjson.loads(row[11])),
+        previous=row[12],
+        before={} if row[13] is None else orjson.loads(row[13]),
     )
 
 
@@ -362,7 +374,7 @@ class SqliteRead:
             change_from_row(row)
             for row in self._all(
                 "SELECT seq, kind, recorded_at, observed_at, received_at, entity_id, entity_type, source, late, attributes,"
-                " transition, removed FROM log WHERE seq > ? ORDER BY seq LIMIT ?",
+                " transition, removed, previous, before FROM log WHERE seq > ? ORDER BY seq LIMIT ?",
                 (after_seq, limit),
             )
         ]
@@ -462,4 +474,23 @@ class SqliteRead:
     def list_documents(self, kind: str) -> list[tuple[str, bytes]]:
         return [
             (r[0], bytes(r[1])) for r in self._all("SELECT id, body FROM document WHERE kind = ? ORDER BY id", (kind,))
+        ]
+
+    # --- notifications ---
+
+    def list_notifications(self, subscription: str, state: str, limit: int, after_no: int = 0) -> list[NotificationRow]:
+        rows = self._all(
+            "SELECT no, subscription, state, first_seq, last_seq, events, body, created_at, error FROM notification"
+            " WHERE subscription = ? AND state = ? AND no > ? ORDER BY no LIMIT ?",
+            (subscription, state, after_no, limit),
+        )
+        return [NotificationRow(r[0], r[1], r[2], r[3], r[4], r[5], bytes(r[6]), r[7], r[8]) for r in rows]
+
+    def count_notifications(self) -> list[tuple[str, str, int, int]]:
+        return [
+            (r[0], r[1], r[2], r[3])
+            for r in self._all(
+                "SELECT subscription, state, count(*), sum(events) FROM notification"
+                " GROUP BY subscription, state ORDER BY subscription, state"
+            )
         ]

@@ -10,14 +10,23 @@ message ids, links) are ``WITHOUT ROWID``: the key is the row.
 
 import apsw
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Kept in ``PRAGMA user_version``. A file of a newer version is refused, an older one is migrated."""
 
-DDL = """
+NOTIFICATION_DDL = """
+CREATE TABLE notification (
+  no INTEGER PRIMARY KEY AUTOINCREMENT, subscription TEXT NOT NULL, state TEXT NOT NULL, first_seq INTEGER NOT NULL,
+  last_seq INTEGER NOT NULL, events INTEGER NOT NULL, body BLOB NOT NULL, created_at INTEGER NOT NULL,
+  error TEXT NOT NULL);
+CREATE INDEX notification_by_subscription ON notification (subscription, state, no);
+"""
+
+DDL = (
+    """
 CREATE TABLE log (
   seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, recorded_at INTEGER NOT NULL, observed_at INTEGER NOT NULL,
   received_at INTEGER NOT NULL, entity_id TEXT NOT NULL, entity_type TEXT NOT NULL, source TEXT NOT NULL,
-  late INTEGER NOT NULL, attributes TEXT NOT NULL, transition TEXT, removed TEXT);
+  late INTEGER NOT NULL, attributes TEXT NOT NULL, transition TEXT, removed TEXT, previous INTEGER, before TEXT);
 
 CREATE TABLE entity (
   no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, body TEXT NOT NULL,
@@ -78,6 +87,8 @@ CREATE INDEX quarantine_by_source ON quarantine (source, id);
 CREATE TABLE document (kind TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (kind, id));
 CREATE TABLE number (name TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
 """
+    + NOTIFICATION_DDL
+)
 
 MIGRATIONS: dict[int, str] = {
     1: """
@@ -91,6 +102,11 @@ ALTER TABLE entity ADD COLUMN stamps TEXT;
 CREATE INDEX entity_by_wake ON entity (wakes_at) WHERE wakes_at IS NOT NULL AND deleted = 0;
 CREATE TABLE entity_type (type TEXT NOT NULL, no INTEGER NOT NULL, PRIMARY KEY (type, no)) WITHOUT ROWID;
 """,
+    2: """
+ALTER TABLE log ADD COLUMN previous INTEGER;
+ALTER TABLE log ADD COLUMN before TEXT;
+"""
+    + NOTIFICATION_DDL,
 }
 """What makes version n + 1 of version n. Columns are added at a table's end, in the order of `DDL`: no row is rewritten, so a large file
 is brought up in milliseconds."""

@@ -14,7 +14,7 @@ import apsw
 import msgspec
 import orjson
 
-from madang.hub.ports import AttributeUse, HistoryRow, Page
+from madang.hub.ports import AttributeUse, HistoryRow, NotificationRow, Page
 from madang.model.change import CLOCK, DELETION, READING, RECORD, REFERENCE, Change, Transition
 from madang.model.entity import Attribute, Attributes, Entity, Reading, needs_care, next_expiry
 from madang.model.record import Record
@@ -194,7 +194,7 @@ class _Statement:
             connection.executemany(self.one, rows[full:])
 
 
-_LOG = _Statement("INSERT INTO log", 12)
+_LOG = _Statement("INSERT INTO log", 14)
 _ENTITY = _Statement(
     "INSERT INTO entity",
     17,
@@ -486,7 +486,8 @@ class SqliteTx(SqliteRead):
             (
                 change.seq, change.kind, change.recorded_at, change.observed_at, change.received_at, change.entity_id,
                 change.entity_type, change.source, int(change.late), attributes_json, moved,
-                orjson.dumps(change.removed).decode() if change.removed else None,
+                orjson.dumps(change.removed).decode() if change.removed else None, change.previous,
+                orjson.dumps(change.before).decode() if change.before else None,
             )
         )  # fmt: skip
 
@@ -506,6 +507,7 @@ class SqliteTx(SqliteRead):
 
     def append_reading(self, reading: Reading, source: str, received_at: Instant) -> Change:
         cached = self._for_change(reading.entity_id, reading.entity_type)
+        previous = max(0, cached.seq)
         seq = self._next_seq()
         observed_at = reading.observed_at
         late = observed_at < cached.observed_at
@@ -536,6 +538,7 @@ class SqliteTx(SqliteRead):
             source=source,
             late=late,
             received_at=received_at,
+            previous=previous,
         )
         self._record_change(change, orjson.dumps(reading.attributes).decode())
         self._add_history(cached.no, reading.attributes, observed_at, received_at, seq)
@@ -556,6 +559,7 @@ class SqliteTx(SqliteRead):
         expires_at: Instant | None = None,
     ) -> Change:
         cached = self._for_change(id_, type_)
+        previous = max(0, cached.seq)
         seq = self._next_seq()
         before = cached.attributes
         if replace:
@@ -586,6 +590,8 @@ class SqliteTx(SqliteRead):
             source=source,
             received_at=self._now,
             removed=removed,
+            previous=previous,
+            before={key: before[key] for key in (*attributes, *removed) if key in before},
         )
         self._record_change(change, orjson.dumps(change.attributes).decode())
         if reference:
@@ -646,6 +652,8 @@ class SqliteTx(SqliteRead):
             entity_type=before.type,
             source=source,
             received_at=self._now,
+            previous=before.seq,
+            before=before.attributes,
         )
         self._record_change(change, "{}")
         return change
@@ -807,6 +815,21 @@ class SqliteTx(SqliteRead):
                 "INSERT INTO document VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
                 (kind, id_, document),
             )
+
+    def put_notification(self, row: NotificationRow) -> int:
+        self._direct()
+        self._db.execute(
+            "INSERT OR REPLACE INTO notification VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                row.no or None, row.subscription, row.state, row.first_seq, row.last_seq, row.events, row.body,
+                row.created_at, row.error,
+            ),
+        )  # fmt: skip
+        return int(self._db.last_insert_rowid())
+
+    def delete_notifications(self, nos: Sequence[int]) -> None:
+        self._direct()
+        self._db.executemany("DELETE FROM notification WHERE no = ?", [(no,) for no in nos])
 
     def next_number(self, name: str) -> int:
         self._direct()
