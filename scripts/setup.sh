@@ -82,6 +82,9 @@ test_programs() {
   [ -x /usr/sbin/mosquitto ] || have mosquitto || missing+=(mosquitto)
   have mosquitto_pub || missing+=(mosquitto-clients)
   have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
+  # The tests start a cluster of their own; the version is the distribution's.
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing+=(postgresql)
+  ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 || missing+=(postgresql-postgis)
   [ "${#missing[@]}" = 0 ] && return 0
   if ! apt_install "${missing[@]}"; then
     say "not installed and not installable here: ${missing[*]}"

@@ -3,7 +3,8 @@
 **Writes.** `Store.write(op)` hands a function to the single writer. Ops of many callers run one after the other inside one
 transaction (group commit), each in its own savepoint: an op that raises is undone alone and its future carries the exception;
 the others commit. A future is done only after the commit is durable. If the commit itself fails (disk full), every future of the group
-fails and nothing happened.
+fails and nothing happened. An op may be run again when the store had to undo the group because of others: it has no effect
+beyond its `tx`, and gives its result back.
 
 **Reads.** `Store.read()` gives a consistent snapshot of what is committed.
 """
@@ -388,6 +389,11 @@ class Store(Protocol):
 
     def last_seq(self) -> int:
         """Sequence of the last committed change."""
+        ...
+
+    def leads(self, role: str) -> bool:
+        """Is this process the one that does what only one may do at a time (`role`: ``hub``: detectors, timers, outbox)? Takes the
+        role when nobody has it. Cheap: call it often. Always True where only one process can open the store."""
         ...
 
     def stats(self) -> dict[str, float]:

@@ -8,6 +8,7 @@ from shapely.geometry.base import BaseGeometry
 
 from madang.ngsild.place import geometry_distance, geometry_test
 from madang.ngsild.query import ByDistance, Near, Spatial
+from madang.stores.boxes import Box, box_around
 
 PLACE_FUNCTION = "madang_place"
 """Name of the SQL function that decides on a geometry; its Python side is a `PlaceTest`."""
@@ -18,11 +19,6 @@ PlaceTest = Callable[[float | None, float | None, str], bool]
 """(lon, lat, body as JSON) -> does one of the entity's geometries satisfy the query's place?"""
 Measure = Callable[[float | None, float | None, str], float | None]
 """(lon, lat, body as JSON) -> distance in metres of the nearest of the entity's geometries; None: it has none."""
-Box = tuple[float, float, float, float]
-"""West, south, east, north in degrees."""
-
-_DEGREES_PER_M = 1 / 110_000
-"""Generous: turns metres into a bounding box in degrees that is never too small (near the poles see `_box_of`)."""
 
 
 def place_test(place: Near | Spatial) -> tuple[Box | None, PlaceTest]:
@@ -37,7 +33,7 @@ def place_test(place: Near | Spatial) -> tuple[Box | None, PlaceTest]:
 
     if isinstance(place, Spatial):
         return (None if place.relation == "disjoint" else tuple(asked.bounds)), test
-    return (None if place.maximum_m is None else _box_of(asked, place.maximum_m)), test
+    return (None if place.maximum_m is None else box_around(asked.bounds, place.maximum_m)), test
 
 
 def measure(order: ByDistance) -> Measure:
@@ -49,17 +45,6 @@ def measure(order: ByDistance) -> Measure:
         return min((distance_to(mine) for mine in _geometries(name, lon, lat, body)), default=None)
 
     return distance
-
-
-def _box_of(asked: BaseGeometry, radius_m: float) -> Box | None:
-    west, south, east, north = asked.bounds
-    margin = radius_m * _DEGREES_PER_M
-    widest = max(abs(south), abs(north)) + margin
-    if widest > 80:
-        return None
-    # One degree of longitude at 80 degrees is 1/5.8 of one at the equator.
-    factor = 1.0 if widest < 30 else (2.0 if widest < 60 else 5.8)
-    return west - margin * factor, south - margin, east + margin * factor, north + margin
 
 
 def _geometries(name: str, lon: float | None, lat: float | None, body: str) -> Iterator[BaseGeometry]:

@@ -9,7 +9,6 @@ from typing import Any
 import apsw
 import msgspec
 import orjson
-from msgspec import Struct
 
 from madang.hub.ports import (
     AttributeUse,
@@ -28,6 +27,7 @@ from madang.model.record import Record
 from madang.model.time import Instant, render_instant
 from madang.ngsild.query import Query
 from madang.procedure.contract import Deadline
+from madang.stores.rows import LOG_COLUMNS, change_from_row, record_from_row
 from madang.stores.sqlite.compile import COLLATE_FUNCTION, INSTANT_FUNCTION, Compiled, compile_query
 from madang.stores.sqlite.places import DISTANCE_FUNCTION, PLACE_FUNCTION, Measure, PlaceTest
 from madang.stores.stamps import resolve
@@ -103,38 +103,6 @@ def configure(connection: apsw.Connection) -> PlaceSlot:
     return slot
 
 
-class Moved(Struct, frozen=True):
-    """What the log keeps of a record's change beside its attributes."""
-
-    transition: Transition
-    record: Record
-
-
-_decode_moved = msgspec.json.Decoder(Moved).decode
-
-
-def change_from_row(row: Sequence[Any]) -> Change:
-    """A row of `log` (columns in the table's order) as a value."""
-    moved = None if row[10] is None else _decode_moved(row[10])
-    return Change(
-        seq=row[0],
-        kind=row[1],
-        recorded_at=row[2],
-        observed_at=row[3],
-        received_at=row[4],
-        entity_id=row[5],
-        entity_type=row[6],
-        source=row[7],
-        late=bool(row[8]),
-        attributes=orjson.loads(row[9]),
-        transition=None if moved is None else moved.transition,
-        record=None if moved is None else moved.record,
-        removed=() if row[11] is None else tuple(orjson.loads(row[11])),
-        previous=row[12],
-        before={} if row[13] is None else orjson.loads(row[13]),
-    )
-
-
 _ENTITY_COLUMNS = ", ".join(
     f"e.{name}"
     for name in ("id", "type", "body", "created_at", "modified_at", "observed_at", "seq", "types", "scopes", "expires_at",
@@ -163,10 +131,6 @@ def _entity(row: Sequence[Any], *, stamps: bool = False, at: Instant | None = No
         return entity
     # The query's own condition has left out entities that have expired as a whole.
     return alive_at(entity, at) or entity
-
-
-def _record(row: Sequence[Any]) -> Record:
-    return Record(row[0], row[1], row[2], row[3], orjson.loads(row[4]), row[5], row[6])
 
 
 def marks(values: Sequence[Any]) -> str:
@@ -279,7 +243,7 @@ class SqliteRead:
 
     def find_record(self, id_: str) -> Record | None:
         row = self._one(f"SELECT {_RECORD_COLUMNS} FROM record WHERE id = ?", (id_,))
-        return None if row is None else _record(row)
+        return None if row is None else record_from_row(row)
 
     def list_records_by(self, type_: str, name: str, value: str) -> list[Record]:
         rows = self._all(
@@ -287,7 +251,7 @@ class SqliteRead:
             " (SELECT record_id FROM record_link WHERE type = ? AND name = ? AND value = ?) ORDER BY id",
             (type_, name, value),
         )
-        return [_record(r) for r in rows]
+        return [record_from_row(r) for r in rows]
 
     def list_records(self, type_: str, states: Sequence[str] | None = None) -> list[Record]:
         if states is None:
@@ -297,7 +261,7 @@ class SqliteRead:
                 f"SELECT {_RECORD_COLUMNS} FROM record WHERE type = ? AND state IN ({marks(states)}) ORDER BY id",
                 (type_, *states),
             )
-        return [_record(r) for r in rows]
+        return [record_from_row(r) for r in rows]
 
     def list_versions(self, record_id: str) -> list[Version]:
         rows = self._all(
@@ -330,7 +294,7 @@ class SqliteRead:
             " ORDER BY v.record_id",
             (*types, at_seq),
         )
-        return [_record(r) for r in rows]
+        return [record_from_row(r) for r in rows]
 
     # --- history and log ---
 
@@ -373,8 +337,7 @@ class SqliteRead:
         return [
             change_from_row(row)
             for row in self._all(
-                "SELECT seq, kind, recorded_at, observed_at, received_at, entity_id, entity_type, source, late, attributes,"
-                " transition, removed, previous, before FROM log WHERE seq > ? ORDER BY seq LIMIT ?",
+                f"SELECT {LOG_COLUMNS} FROM log WHERE seq > ? ORDER BY seq LIMIT ?",
                 (after_seq, limit),
             )
         ]

@@ -275,6 +275,10 @@ class SqliteStore:
         """Sequence of the last committed change."""
         return self._last_seq
 
+    def leads(self, role: str) -> bool:
+        """Always: this process alone holds the folder."""
+        return True
+
     def stats(self) -> dict[str, float]:
         """Counts since the start, and sizes now in bytes."""
         return {

@@ -21,7 +21,8 @@ from madang.model.record import Record
 from madang.model.time import Instant, day_of, parse_instant, render_instant
 from madang.ngsild.query import Query
 from madang.procedure.contract import Deadline
-from madang.stores.sqlite.reader import Moved, PlaceSlot, SqliteRead, in_pieces, marks
+from madang.stores.rows import log_row
+from madang.stores.sqlite.reader import PlaceSlot, SqliteRead, in_pieces, marks
 from madang.stores.sqlite.schema import HISTORY_DDL
 from madang.stores.stamps import NO_MARKS, Marks, mark_change, resolve
 
@@ -479,17 +480,7 @@ class SqliteTx(SqliteRead):
 
     def _record_change(self, change: Change, attributes_json: str) -> None:
         self.changes.append(change)
-        moved = None
-        if change.transition is not None and change.record is not None:
-            moved = msgspec.json.encode(Moved(change.transition, change.record)).decode()
-        self._log.append(
-            (
-                change.seq, change.kind, change.recorded_at, change.observed_at, change.received_at, change.entity_id,
-                change.entity_type, change.source, int(change.late), attributes_json, moved,
-                orjson.dumps(change.removed).decode() if change.removed else None, change.previous,
-                orjson.dumps(change.before).decode() if change.before else None,
-            )
-        )  # fmt: skip
+        self._log.append(log_row(change, attributes_json))
 
     def _add_history(
         self, entity_no: int, attributes: Attributes, observed_at: Instant, received_at: Instant, seq: int

@@ -1,0 +1,107 @@
+"""Connections, and PostgreSQL's errors in words for the person who must act."""
+
+import re
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+from madang.hub.ports import StoreError, StoreFull
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+VERSION_MIN = 15
+CONNECT_S = 5
+"""A database that does not answer within this time is taken to be away."""
+LOCK_WAIT_S = 30
+"""How long a writer waits for its turn: far longer than any sound process holds it."""
+IDLE_IN_TURN_S = 15
+"""A process that holds the turn and says nothing for so long (stopped, cut off from the network) loses it."""
+_TENANT = re.compile(r"[a-z0-9][a-z0-9_]{0,47}")
+
+
+def schema_of(tenant: str) -> str:
+    """The schema that holds a tenant. Raises StoreError for a name that cannot be one."""
+    if not _TENANT.fullmatch(tenant):
+        raise StoreError(
+            f"{tenant!r} cannot name a tenant: a-z, 0-9 and _, at most 48, beginning with a letter or digit"
+        )
+    return f"madang_{tenant}"
+
+
+def shown(url: str) -> str:
+    """The address without its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@", 1)))
+
+
+def connect(url: str, schema: str, name: str) -> Connection:
+    """A connection in autocommit whose statements mean the tenant's tables.
+
+    `name` is what the server's administrator sees. Raises StoreError when the database cannot be reached or refuses.
+    """
+    try:
+        db = psycopg.connect(
+            url,
+            autocommit=True,
+            application_name=f"madang {name}",
+            connect_timeout=CONNECT_S,
+            keepalives=1,
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=30_000,
+        )
+    except psycopg.OperationalError as error:
+        raise StoreError(f"{shown(url)} cannot be reached: {one_line(error)}") from error
+    except psycopg.ProgrammingError as error:
+        raise StoreError(f"{shown(url)} is not an address of a database: {one_line(error)}") from error
+    try:
+        # PostGIS may have been put into any schema.
+        row = db.execute(
+            "SELECT n.nspname FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace WHERE x.extname = 'postgis'"
+        ).fetchone()
+        path = [schema, str(row[0])] if row is not None else [schema, "public"]
+        db.execute(sql.SQL("SET search_path TO {}").format(sql.SQL(", ").join(map(sql.Identifier, path))))
+    except psycopg.Error as error:
+        db.close()
+        raise translate(error) from error
+    return db
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's text."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def is_the_ops_own(error: BaseException) -> bool:
+    """Is it the fault of what was asked for (a value that does not fit), not of the database or the way to it?"""
+    if isinstance(error, psycopg.Error):
+        return not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
+    return isinstance(error, Exception)
+
+
+def is_worth_another_try(error: BaseException) -> bool:
+    """Did the database undo the transaction only because of others (deadlock, serialisation)? Nothing of it happened."""
+    return isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure)
+
+
+def translate(error: BaseException) -> StoreError:
+    """The error as one of `madang.hub.ports`."""
+    text = one_line(error)
+    if isinstance(error, psycopg.errors.DiskFull):
+        return StoreFull(
+            f"the database's disk is full ({text}): nothing was stored or acknowledged; free some space and it goes on by itself"
+        )
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return StoreError(f"the database takes no writes ({text}): connect to the primary")
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return StoreError(
+            f"another process has held the turn to write for {LOCK_WAIT_S} s: nothing was stored; send again"
+        )
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return StoreError(f"the database does not answer ({text}): nothing was stored or acknowledged; send again")
+    return StoreError(f"the store failed: {text}")

@@ -1,0 +1,461 @@
+"""The write side: what an op may do inside its process's turn. How its rows are gathered and undone: `buffers`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from madang.hub.ports import AttributeUse, HistoryRow, NotificationRow, Page
+from madang.model.change import CLOCK, DELETION, READING, RECORD, REFERENCE, Change, Transition
+from madang.model.entity import Attributes, Entity, Reading
+from madang.model.record import Record
+from madang.model.time import Instant
+from madang.ngsild.query import Query
+from madang.procedure.contract import Deadline
+from madang.stores.cached import CachedEntity
+from madang.stores.postgres.arrays import blobs, columns, numbers, texts
+from madang.stores.postgres.buffers import Buffers
+from madang.stores.rows import log_row
+
+STALE_TOGETHER_MAX = 1_000
+"""Entities that others changed and that are read again in one statement."""
+_NO_NUL = "PostgreSQL cannot keep the character U+0000 in {}"
+
+
+class PostgresTx(Buffers):
+    """`madang.hub.ports.Tx`. One object serves one transaction (one group of ops)."""
+
+    # --- entities ---
+
+    def _load(self, id_: str) -> CachedEntity | None:
+        """The entity's row: from memory, else from the table, together with others that went stale."""
+        memory = self._memory
+        cached = memory.entities.get(id_)
+        if cached is not None:
+            memory.entities.move_to_end(id_)
+            return cached
+        wanted = [id_]
+        if id_ in memory.stale:
+            memory.stale.discard(id_)
+            while memory.stale and len(wanted) < STALE_TOGETHER_MAX:
+                wanted.append(memory.stale.pop())
+        rows = self._all(
+            "SELECT no, id, type, body::text, created_at, modified_at, observed_at, seq, ST_XMin(box), ST_YMin(box),"
+            " ST_XMax(box), ST_YMax(box), deleted, types, scopes, expires_at, wakes_at, many, stamps::text FROM entity"
+            " WHERE id = ANY(%s::text[])",
+            (texts(wanted),),
+        )
+        found: CachedEntity | None = None
+        for row in rows:
+            cached = _cached(row)
+            if cached.id == id_:
+                found = cached
+            if cached.seq != -1 and cached.id not in memory.entities:
+                memory.entities[cached.id] = cached
+        return found
+
+    def _for_change(self, id_: str, type_: str) -> CachedEntity:
+        """A copy of the entity to change, registered for undo; a new one when it is absent."""
+        if "\0" in id_ or "\0" in type_:
+            raise ValueError(_NO_NUL.format("an id or a type"))
+        before = self._load(id_)
+        if before is None or before.seq == -1:
+            if before is None:
+                self.head.entity_no += 1
+                cached = CachedEntity(self.head.entity_no, id_, type_, self._now)
+            else:
+                cached = CachedEntity(before.no, id_, type_, self._now)
+            before = None
+        else:
+            cached = before.copy()
+        self._op_undo.append((id_, before, self._dirty.get(id_)))
+        self._memory.entities[id_] = cached
+        self._dirty[id_] = cached
+        return cached
+
+    def _next_seq(self) -> int:
+        self.head.seq += 1
+        return self.head.seq
+
+    def _name_no(self, name: str) -> int:
+        if "\0" in name:
+            raise ValueError(_NO_NUL.format("the name of an attribute"))
+        self.head.name_no += 1
+        no = self._memory.names[name] = self.head.name_no
+        self._new_names.append(name)
+        self._op_names.append(name)
+        return no
+
+    def _record_change(self, change: Change, attributes_json: str) -> None:
+        self.changes.append(change)
+        self._log.append(log_row(change, attributes_json))
+
+    def _add_history(
+        self, entity_no: int, attributes: Attributes, observed_at: Instant, received_at: Instant, seq: int
+    ) -> None:
+        history, name_no = self._history, self._memory.names
+        for name, attribute in attributes.items():
+            no = name_no.get(name) or self._name_no(name)
+            value = attribute.get("value")
+            if type(value) is float or type(value) is int:
+                history.append((entity_no, no, observed_at, seq, received_at, value, None))
+            else:
+                if value is None:
+                    value = attribute.get("object")
+                history.append((entity_no, no, observed_at, seq, received_at, None, orjson.dumps(value).decode()))
+
+    def append_reading(self, reading: Reading, source: str, received_at: Instant) -> Change:
+        cached = self._for_change(reading.entity_id, reading.entity_type)
+        previous = max(0, cached.seq)
+        seq = self._next_seq()
+        late = cached.take_reading(reading, self._now, seq)
+        change = Change(
+            seq=seq,
+            kind=READING,
+            recorded_at=self._now,
+            observed_at=reading.observed_at,
+            entity_id=reading.entity_id,
+            entity_type=reading.entity_type,
+            attributes=reading.attributes,
+            source=source,
+            late=late,
+            received_at=received_at,
+            previous=previous,
+        )
+        self._record_change(change, orjson.dumps(reading.attributes).decode())
+        self._add_history(cached.no, reading.attributes, reading.observed_at, received_at, seq)
+        return change
+
+    def put_entity(
+        self,
+        id_: str,
+        type_: str,
+        attributes: Attributes,
+        source: str,
+        *,
+        reference: bool,
+        replace: bool,
+        remove: Sequence[str] = (),
+        types: Sequence[str] | None = None,
+        scopes: Sequence[str] | None = None,
+        expires_at: Instant | None = None,
+    ) -> Change:
+        cached = self._for_change(id_, type_)
+        previous, before = max(0, cached.seq), cached.attributes
+        seq = self._next_seq()
+        removed = cached.take_put(
+            type_, attributes, self._now, seq,
+            replace=replace, remove=remove, types=types, scopes=scopes, expires_at=expires_at,
+        )  # fmt: skip
+        change = Change(
+            seq=seq,
+            kind=REFERENCE if reference else READING,
+            recorded_at=self._now,
+            observed_at=self._now,
+            entity_id=id_,
+            entity_type=type_,
+            attributes=cached.attributes if reference else attributes,
+            source=source,
+            received_at=self._now,
+            removed=removed,
+            previous=previous,
+            before={key: before[key] for key in (*attributes, *removed) if key in before},
+        )
+        self._record_change(change, orjson.dumps(change.attributes).decode())
+        if reference:
+            self._references.append((id_, seq, type_, cached.body, self._now))
+        self._add_history(cached.no, attributes, self._now, self._now, seq)
+        return change
+
+    def delete_entity(self, id_: str, source: str) -> Change | None:
+        before = self._load(id_)
+        if before is None or before.seq == -1:
+            return None
+        self._save()
+        self._op_undo.append((id_, before, None))
+        self._memory.entities.pop(id_, None)
+        seq = self._next_seq()
+        self._db.execute(
+            "UPDATE entity SET deleted = true, seq = %s, modified_at = %s, box = NULL, types = NULL WHERE no = %s",
+            (seq, self._now, before.no),
+        )
+        if self._one("SELECT 1 FROM reference_version WHERE entity_id = %s LIMIT 1", (id_,)) is not None:
+            self._references.append((id_, seq, before.type, None, self._now))
+        change = Change(
+            seq=seq,
+            kind=DELETION,
+            recorded_at=self._now,
+            observed_at=self._now,
+            entity_id=id_,
+            entity_type=before.type,
+            source=source,
+            received_at=self._now,
+            previous=before.seq,
+            before=before.attributes,
+        )
+        self._record_change(change, "{}")
+        return change
+
+    def find_entity(self, id_: str, *, stamps: bool = False) -> Entity | None:
+        cached = self._load(id_)
+        return None if cached is None or cached.seq == -1 else cached.to_entity(stamps=stamps)
+
+    def append_clock_mark(self) -> Change:
+        seq = self._next_seq()
+        change = Change(seq=seq, kind=CLOCK, recorded_at=self._now, observed_at=self._now, received_at=self._now)
+        self._record_change(change, "{}")
+        return change
+
+    # --- messages ---
+
+    def remember_messages(self, keys: Sequence[bytes]) -> list[bool]:
+        pending = self._messages
+        ask = [key for key in keys if key not in pending]
+        rows = self._all("SELECT key FROM message_id WHERE key = ANY(%s::bytea[])", (blobs(ask),)) if ask else []
+        known = {bytes(row[0]) for row in rows}
+        result = []
+        for key in keys:
+            new = key not in known and key not in pending
+            if new:
+                pending[key] = False
+                self._op_messages.append(key)
+            result.append(new)
+        return result
+
+    def forget_messages(self, before_day: str) -> int:
+        self._save()
+        return self._db.execute("DELETE FROM message_id WHERE day < %s", (int(before_day),)).rowcount
+
+    def put_quarantine(
+        self, source: str, received_at: Instant, code: str, detail: str, topic: str, payload: bytes
+    ) -> None:
+        self._quarantine.append((source, received_at, code, _clean(detail), _clean(topic), payload))
+
+    # --- records ---
+
+    def put_record(
+        self, record: Record, transition: Transition, attributes: Attributes, links: dict[str, str]
+    ) -> Change:
+        self._save()
+        cached = self._for_change(record.id, record.type)
+        seq = self._next_seq()
+        cached.take_record(attributes, self._now, seq)
+        change = Change(
+            seq=seq,
+            kind=RECORD,
+            recorded_at=self._now,
+            observed_at=self._now,
+            entity_id=record.id,
+            entity_type=record.type,
+            attributes=attributes,
+            source=transition.actor,
+            transition=transition,
+            record=record,
+            received_at=self._now,
+        )
+        self._record_change(change, cached.body)
+        data = orjson.dumps(record.data).decode()
+        encoded = msgspec.json.encode(transition).decode()
+        self._db.execute(
+            "INSERT INTO record_version VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (record.id, record.version, seq, record.type, record.state, data, encoded, self._now, record.created_at),
+        )
+        self._db.execute(
+            "INSERT INTO record (id, type, state, version, data, created_at, modified_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
+            " version = excluded.version, data = excluded.data, modified_at = excluded.modified_at",
+            (record.id, record.type, record.state, record.version, data, record.created_at, self._now),
+        )
+        self._db.execute("DELETE FROM record_link WHERE record_id = %s AND type = %s", (record.id, record.type))
+        if links:
+            self._db.execute(
+                "INSERT INTO record_link SELECT %s, name, value, %s FROM unnest(%s::text[], %s::text[]) AS l (name, value)",
+                (record.type, record.id, texts(links), texts(links.values())),
+            )
+        return change
+
+    # --- the rest: small direct writes ---
+
+    def _execute(self, text: str, values: Sequence[Any]) -> int:
+        self._save()
+        return self._db.execute(text.encode(), values).rowcount
+
+    def put_link(self, kind: str, key: str, id_: str) -> None:
+        self._execute(
+            "INSERT INTO link VALUES (%s, %s, %s) ON CONFLICT (kind, key) DO UPDATE SET id = excluded.id",
+            (kind, key, id_),
+        )
+
+    def put_idempotent(self, key: str, answer: bytes) -> None:
+        self._execute(
+            "INSERT INTO idempotent VALUES (%s, %s, %s) ON CONFLICT (key) DO UPDATE SET answer = excluded.answer,"
+            " at = excluded.at",
+            (key, answer, self._now),
+        )
+
+    def put_cursor(self, consumer: str, seq: int) -> None:
+        self._execute(
+            "INSERT INTO cursor VALUES (%s, %s) ON CONFLICT (consumer) DO UPDATE SET seq = excluded.seq",
+            (consumer, seq),
+        )
+
+    def put_states(self, rows: Sequence[tuple[str, str, bytes | None, Instant | None]]) -> None:
+        gone = [row for row in rows if row[2] is None]
+        kept = list({row[:2]: row for row in rows if row[2] is not None}.values())
+        if gone:
+            detector, key, _, _ = columns(gone)
+            self._execute(
+                "DELETE FROM flow_state s USING unnest(%s::text[], %s::text[]) AS g (detector, key)"
+                " WHERE s.detector = g.detector AND s.key = g.key",
+                (texts(detector), texts(key)),
+            )
+        if kept:
+            detector, key, document, wake_at = columns(kept)
+            self._execute(
+                "INSERT INTO flow_state SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::bigint[])"
+                " ON CONFLICT (detector, key) DO UPDATE SET document = excluded.document, wake_at = excluded.wake_at",
+                (texts(detector), texts(key), blobs(document), numbers(wake_at)),
+            )
+
+    def put_finding(self, id_: str, seq: int, document: bytes) -> bool:
+        sql = "INSERT INTO finding VALUES (%s, %s, %s) ON CONFLICT (id) DO NOTHING"
+        return self._execute(sql, (id_, seq, document)) == 1
+
+    def set_deadline(self, record_id: str, deadline: Deadline) -> None:
+        self._execute(
+            "INSERT INTO deadline VALUES (%s, %s, %s, %s, %s) ON CONFLICT (record_id, name) DO UPDATE SET"
+            " due_at = excluded.due_at, action = excluded.action, arguments = excluded.arguments",
+            (record_id, deadline.name, deadline.due_at, deadline.action, orjson.dumps(deadline.arguments).decode()),
+        )
+
+    def cancel_deadlines(self, record_id: str, names: Sequence[str] | None) -> None:
+        if names is None:
+            self._execute("DELETE FROM deadline WHERE record_id = %s", (record_id,))
+        elif names:
+            self._execute("DELETE FROM deadline WHERE record_id = %s AND name = ANY(%s)", (record_id, list(names)))
+
+    def put_outbox(self, record_id: str, channel: str, to: str, reason: dict[str, Any], idempotency_key: str) -> None:
+        self._execute(
+            "INSERT INTO outbox (record_id, channel, receiver, reason, state, attempts, next_at, idempotency_key, error,"
+            " created_at) VALUES (%s, %s, %s, %s, 'due', 0, %s, %s, '', %s) ON CONFLICT (idempotency_key) DO NOTHING",
+            (record_id, channel, to, orjson.dumps(reason).decode(), self._now, idempotency_key, self._now),
+        )
+
+    def mark_outbox(self, id_: int, state: str, next_at: Instant, error: str, attempts: int | None = None) -> None:
+        self._execute(
+            "UPDATE outbox SET state = %s, attempts = coalesce(%s::integer, attempts + 1), next_at = %s, error = %s"
+            " WHERE id = %s",
+            (state, attempts, next_at, _clean(error), id_),
+        )
+
+    def delete_quarantine(self, id_: int) -> None:
+        self._execute("DELETE FROM quarantine WHERE id = %s", (id_,))
+
+    def trim_quarantine(self, rows_max: int) -> int:
+        return self._execute(
+            "DELETE FROM quarantine WHERE id <= (SELECT id FROM quarantine ORDER BY id DESC LIMIT 1 OFFSET %s)",
+            (rows_max,),
+        )
+
+    def put_document(self, kind: str, id_: str, document: bytes | None) -> None:
+        if document is None:
+            self._execute("DELETE FROM document WHERE kind = %s AND id = %s", (kind, id_))
+        else:
+            self._execute(
+                "INSERT INTO document VALUES (%s, %s, %s) ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
+                (kind, id_, document),
+            )
+
+    def put_notification(self, row: NotificationRow) -> int:
+        self._save()
+        values = (
+            row.subscription, row.state, row.first_seq, row.last_seq, row.events, row.body, row.created_at, _clean(row.error),
+        )  # fmt: skip
+        names = "subscription, state, first_seq, last_seq, events, body, created_at, error"
+        if row.no == 0:
+            marks = "%s, %s, %s, %s, %s, %s, %s, %s"
+            return int(self._one(f"INSERT INTO notification ({names}) VALUES ({marks}) RETURNING no", values)[0])
+        self._one(
+            f"INSERT INTO notification (no, {names}) OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT (no) DO UPDATE SET subscription = excluded.subscription, state = excluded.state,"
+            " first_seq = excluded.first_seq, last_seq = excluded.last_seq, events = excluded.events, body = excluded.body,"
+            " created_at = excluded.created_at, error = excluded.error RETURNING no",
+            (row.no, *values),
+        )
+        return row.no
+
+    def delete_notifications(self, nos: Sequence[int]) -> None:
+        self._execute("DELETE FROM notification WHERE no = ANY(%s::bigint[])", (numbers(nos),))
+
+    def next_number(self, name: str) -> int:
+        self._save()
+        row = self._one(
+            "INSERT INTO number VALUES (%s, 1) ON CONFLICT (name) DO UPDATE SET last = number.last + 1 RETURNING last",
+            (name,),
+        )
+        return int(row[0])
+
+    # --- reads that must see the buffers ---
+
+    def last_seq(self) -> int:
+        return self.head.seq
+
+    def log_time(self) -> Instant:
+        return self._now
+
+    def query(self, query: Query) -> Page:
+        self._save()
+        return super().query(query)
+
+    def list_ids(self, type_: str) -> list[str]:
+        self._save()
+        return super().list_ids(type_)
+
+    def list_types(self) -> dict[str, int]:
+        self._save()
+        return super().list_types()
+
+    def list_attributes(self, types: Sequence[str] | None = None) -> list[AttributeUse]:
+        self._save()
+        return super().list_attributes(types)
+
+    def list_expired(self, now: Instant, limit: int) -> list[str]:
+        self._save()
+        return super().list_expired(now, limit)
+
+    def history(
+        self, entity_id: str, attributes: Sequence[str], from_at: Instant, to_at: Instant, limit: int
+    ) -> list[HistoryRow]:
+        self._save()
+        return super().history(entity_id, attributes, from_at, to_at, limit)
+
+    def read_log(self, after_seq: int, limit: int) -> list[Change]:
+        self._save()
+        return super().read_log(after_seq, limit)
+
+    def list_reference_versions(self, types: Sequence[str], at_seq: int) -> list[Entity]:
+        self._save()
+        return super().list_reference_versions(types, at_seq)
+
+
+def _cached(row: Sequence[Any]) -> CachedEntity:
+    """A row as `PostgresTx._load` selects it."""
+    cached = CachedEntity(row[0], row[1], row[2], row[4])
+    if row[12]:
+        cached.seq = -1
+        return cached
+    cached.body, cached.attributes = row[3], orjson.loads(row[3])
+    cached.modified_at, cached.observed_at, cached.seq = row[5], row[6], row[7]
+    if row[8] is not None:
+        cached.box = (row[8], row[9], row[10], row[11])
+    cached.types, cached.scopes = tuple(row[13] or ()), tuple(row[14] or ())
+    cached.expires_at, cached.wakes_at, cached.many = row[15], row[16], row[17]
+    if row[18] is not None:
+        cached.marks, cached.marks_text = orjson.loads(row[18]), row[18]
+    return cached
+
+
+def _clean(text: str) -> str:
+    """A text that people read, as PostgreSQL takes it."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
