@@ -137,6 +137,7 @@ export interface Involved {
   id: string
   type: string
   label: string
+  type_title: string
 }
 
 export interface Change {
