@@ -32,7 +32,7 @@ format: ## Format the Python code.
 	@scripts/setup.sh python
 	@.venv/bin/ruff check --quiet --fix-only . ; .venv/bin/ruff format .
 
-soak: ## The long fault runs: at least 100 kills in about 30 minutes.
+soak: ## The long fault runs: some 240 kills, half an hour and more. ARGS="--soak-result FILE" keeps the summary
 	@scripts/setup.sh all
 	@.venv/bin/python -m pytest -q -m soak $(ARGS)
 

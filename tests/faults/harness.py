@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from madang.app.control import ask_server
 from madang.flow.memory_ref import MemoryRef
 from madang.flow.runner import Runner
 from madang.model.change import READING, Change
+from madang.model.entity import value_of
 from madang.model.finding import Finding
 from madang.model.time import SECOND, Instant, render_instant
+from madang.services.manure import SERVICE as MANURE
 from madang.stores.sqlite.store import SqliteStore
 from tests.faults.detectors import DETECTORS, FALL, FALL_KG
 from tests.faults.device import Device
@@ -33,6 +36,7 @@ from tests.faults.tiny_disk import TinyDisk
 from tests.repo.tree import ROOT
 
 START_S = 40.0
+DERIVED = ("ManureLoading", "ManureUnloading", "VehicleStop", "VehicleTrip")
 LIMIT = 10_000_000
 
 
@@ -64,7 +68,8 @@ class ServerProcess:
         command = [sys.executable, "-m", "tests.faults.serve", str(self.data), *ports, *self._flags]
         if self._disk is not None:
             command = self._disk.command(command, ROOT)
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self._log)
+        # Not a pipe: nobody would read it, and a server that says much would stand still at its full buffer.
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=self._log, stderr=self._log)
         self.starts += 1
         self.wait_ready()
 
@@ -99,8 +104,6 @@ class ServerProcess:
         assert process is not None
         process.send_signal(number)
         status = process.wait(40)
-        if process.stdout is not None:
-            process.stdout.close()
         self._process = None
         return status
 
@@ -143,6 +146,16 @@ class ServerProcess:
         status, body = self.get(path)
         assert status == 200, (path, status, body[:500])
         return json.loads(body)
+
+    def upsert(self, entities: Sequence[dict[str, Any]]) -> None:
+        """Put reference data through the NGSI-LD interface."""
+        status, body = self.request(
+            "/ngsi-ld/v1/entityOperations/upsert",
+            method="POST",
+            body=json.dumps(list(entities)).encode(),
+            **{"Content-Type": "application/json"},
+        )
+        assert status in (201, 204), (status, body[:500])
 
     def assert_console_opens(self) -> None:
         """What the console asks first answers."""
@@ -253,6 +266,38 @@ class Stored:
         """Its readings in the log."""
         return [c for c in self.log if c.kind == READING and c.entity_id == entity_id]
 
+    @staticmethod
+    def manure_detectors() -> Sequence[Any]:
+        """The sector's detectors as the server runs them."""
+        return MANURE.detectors
+
+    def derived_events(self) -> dict[str, tuple[Any, ...]]:
+        """Loadings, unloadings, stops and trips as they stand: id -> (type, plain values)."""
+        found: dict[str, tuple[Any, ...]] = {}
+        with self.store.read() as read:
+            for type_ in DERIVED:
+                for id_ in read.list_ids(type_):
+                    entity = read.find_entity(id_)
+                    assert entity is not None
+                    values = {name: value_of(attribute) for name, attribute in entity.attributes.items()}
+                    found[id_] = (type_, json.dumps(values, sort_keys=True))
+        return found
+
+    def findings_told(self, prefix: str) -> list[tuple[Any, ...]]:
+        """(rule, situation, subject, marked_at, kilograms) of the standing telling of each finding whose rule begins so."""
+        found: dict[tuple[str, str], Finding] = {}
+        with closing(sqlite3.connect(self.store.path)) as db:
+            rows = db.execute("SELECT document FROM finding ORDER BY seq, no").fetchall()
+        for (document,) in rows:
+            finding = msgspec.json.decode(document, type=Finding)
+            key = (finding.rule, finding.situation)
+            if finding.withdraws:
+                found.pop(key, None)
+            elif finding.rule.startswith(prefix):
+                found[key] = finding
+        kg = {key: next(v for k, v in f.reason.params.items() if k.endswith("_kg")) for key, f in found.items()}
+        return sorted((f.rule, f.situation, f.subject, f.marked_at, kg[key]) for key, f in found.items())
+
     def close(self) -> None:
         """Let go of the folder."""
         self.store.close()
@@ -294,7 +339,8 @@ class Stored:
         """The log through fresh detectors, without a kill in between, gives the stored findings to the last id and value: the killed
         run found what an undisturbed one finds."""
         lookups = [lookup for detector in detectors for lookup in detector.lookups]
-        runner = Runner(detectors, MemoryRef(lookups, {}), lambda detector, keys: {})
+        parameters = {parameter.name: parameter.default for parameter in MANURE.parameters}
+        runner = Runner(detectors, MemoryRef(lookups, parameters), lambda detector, keys: {})
         for change in self.log:
             runner.advance(change)
         again = {o.id: o.finding for o in runner.take().outputs if o.finding is not None}

@@ -15,6 +15,7 @@ import pytest
 
 from madang.model.time import SECOND
 from madang.stores.sqlite.store import SqliteStore
+from tests.faults.soak import note_run
 from tests.faults.store_writer import ENTITIES, T0, SystemClock
 from tests.faults.tiny_disk import TinyDisk, needs_tiny_disk
 from tests.repo.tree import ROOT
@@ -87,6 +88,7 @@ def kill_at_random(folder: Path, seed: int, kills: int, count: int) -> None:
     assert acknowledged == set(range(count))
     assert examine(folder, acknowledged) == set(range(count))
     assert len(read_findings(folder)) == (count + 1) // 2
+    note_run("store", seed, kills=kills, messages=count)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

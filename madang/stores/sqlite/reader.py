@@ -35,6 +35,9 @@ from madang.stores.stamps import resolve
 _IN_MAX = 500
 """Values in one IN list; longer ones are asked in pieces."""
 
+BUSY_TIMEOUT_MS = 10_000
+"""How long a connection waits for another one's lock."""
+
 _decode_transition = msgspec.json.Decoder(Transition).decode
 
 
@@ -91,7 +94,7 @@ def _instant_text(*values: Any) -> str:
 
 def configure(connection: apsw.Connection) -> PlaceSlot:
     """Settings and functions that every connection to the file has."""
-    connection.set_busy_timeout(10_000)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.pragma("cache_size", -65_536)
     connection.pragma("temp_store", "memory")
     slot = PlaceSlot()

@@ -16,7 +16,7 @@ import apsw
 
 from madang.hub.ports import Clock, Read, StoreClosed, StoreError, StoreFull, StoreLocked, Tx
 from madang.model.change import Change
-from madang.stores.sqlite.reader import PlaceSlot, SqliteRead, configure
+from madang.stores.sqlite.reader import BUSY_TIMEOUT_MS, PlaceSlot, SqliteRead, configure
 from madang.stores.sqlite.schema import SchemaTooNew, prepare
 from madang.stores.sqlite.tx import SqliteTx, WriterMemory
 
@@ -33,6 +33,13 @@ CHECKPOINT_EVERY_S = 1.0
 WAL_RESTART_BYTES = 256 * 1024 * 1024
 """When the write-ahead log is larger, the writer itself finishes the checkpoint between two groups so that the file starts over.
 Under steady load a checkpoint from another thread alone never catches up, and the file would grow without end."""
+WAL_ROOM_SHARE = 4
+"""The write-ahead log takes at most this part (a quarter) of the room that it and the free disk have together. Its pages need room in the
+main file before its own comes back: a log that took all the room could never be emptied again."""
+WAL_LEAST_BYTES = 1024 * 1024
+"""Below this size the log is left alone, however full the disk: emptying it with every commit would gain nothing."""
+TRUNCATE_WAIT_MS = 200
+"""How long the writer waits for readers of the write-ahead log when it cuts the file."""
 
 
 class _Pending:
@@ -70,6 +77,8 @@ class SqliteStore:
         self._stop_checkpoints = threading.Event()
         self._figures = {"commits": 0.0, "ops": 0.0, "rows": 0.0, "failed_commits": 0.0, "commit_seconds": 0.0}
         self._wanted_synchronous = ""
+        self._cramped = False
+        """A commit failed for lack of room: the write-ahead log is emptied before anything more is written into it."""
         self.failure: str = ""
         """Why the last commit failed; empty when it did not."""
         self._writer = threading.Thread(target=self._write_loop, name="madang-writer", daemon=True)
@@ -158,6 +167,9 @@ class SqliteStore:
         if self._wanted_synchronous:  # cannot change inside a transaction
             db.pragma("synchronous", self._wanted_synchronous)
             self._wanted_synchronous = ""
+        if self._cramped and (hindrance := self._make_room()) is not None:
+            self._fail_group(group, None, hindrance)
+            return []
         started = time.perf_counter()
         done: list[tuple[_Pending, Any, BaseException | None]] = []
         tx: SqliteTx | None = None
@@ -188,6 +200,7 @@ class SqliteStore:
             return group[index:] if index else []
         tx.committed()
         self.failure = ""
+        self._cramped = False
         self._last_seq = self._memory.counters.seq
         for listener in self._listeners:
             if tx.changes:
@@ -202,7 +215,7 @@ class SqliteStore:
         figures["ops"] += len(done)
         figures["rows"] += tx.rows_written
         figures["commit_seconds"] += time.perf_counter() - started
-        self._restart_wal_if_large()
+        self._keep_wal_small()
         return group[index:]
 
     def _fail_group(self, group: list[_Pending], tx: SqliteTx | None, error: apsw.Error) -> None:
@@ -222,10 +235,7 @@ class SqliteStore:
                 if not pending.future.running() and not pending.future.set_running_or_notify_cancel():
                     continue
                 pending.future.set_exception(problem)
-        # Move what is committed out of the log, so that the next group may overwrite it: on a disk that stays nearly full that is
-        # the only room there is.
-        with contextlib.suppress(apsw.Error):
-            self._writer_db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._cramped = isinstance(error, apsw.FullError | apsw.IOError)
         time.sleep(0.05)  # a full disk is not hammered
 
     def set_durable(self, durable: bool) -> None:
@@ -245,10 +255,35 @@ class SqliteStore:
         except OSError:
             return 0
 
-    def _restart_wal_if_large(self) -> None:
-        if self._wal_bytes() > WAL_RESTART_BYTES:
+    def _keep_wal_small(self) -> None:
+        """Called by the writer between two groups: start the log over when it is large, cut it when the disk has little room."""
+        wal = self._wal_bytes()
+        if wal <= WAL_LEAST_BYTES:
+            return
+        disk = os.statvfs(self.path.parent)
+        if wal * WAL_ROOM_SHARE > wal + disk.f_bavail * disk.f_frsize:
+            self._make_room()
+        elif wal > WAL_RESTART_BYTES:
             with contextlib.suppress(apsw.Error):
                 self._writer_db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _make_room(self) -> apsw.Error | None:
+        """Move everything from the write-ahead log into the main file and cut the log to nothing; gives what hindered it.
+
+        What is freed on a full disk must go to the main file first. If commits took it, the log would grow by what was freed (a commit
+        that fails halfway leaves its pages there), the checkpoint would find no room for the main file, and neither would ever end.
+        """
+        db = self._writer_db
+        db.set_busy_timeout(TRUNCATE_WAIT_MS)
+        try:
+            db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError:
+            return None  # somebody reads an older state: what is in the log stays there a moment longer
+        except apsw.Error as error:
+            return error
+        finally:
+            db.set_busy_timeout(BUSY_TIMEOUT_MS)
+        return None
 
     def _checkpoint_loop(self) -> None:
         db = apsw.Connection(str(self.path))
