@@ -54,6 +54,7 @@ TITLES = {
     503: "Not available at the moment",
     504: "Another server did not answer",
     507: "The disk is full",
+    508: "Loop detected",
 }
 _NGSILD_STATUS = {
     "InvalidRequest": 400,

@@ -52,7 +52,8 @@ _PAGE = (
     Param("offset", "integer", "entities to pass over", default=0, minimum=0, maximum=10_000_000),
     Param("count", "boolean", "answer NGSILD-Results-Count"),
 )  # fmt: skip
-_LATER = ("entityMap", "entityMapLifetime", "splitEntities")
+_LATER = ("entityMap", "entityMapLifetime")
+_SPLIT = Param("splitEntities", "boolean", "conditions hold for entities as merged from all brokers (5.7.2)")
 _ENTITY = "/ngsi-ld/v1/entities/{id}"
 _ATTRIBUTE = f"{_ENTITY}/attrs/{{attr}}"
 _DATASET = Param("datasetId", description="the instance; the default one when absent")
@@ -62,10 +63,10 @@ _ENTITIES = (
           response=dict[str, Any], tag="ngsi-ld", parameters=(*_VIEW, _TYPE), not_yet=_LATER),
     Route("GET", "/ngsi-ld/v1/entities", ENTITY_READ, "Query entities (5.7.2)", entities.query_entities,
           data_class="personal", response=list[dict[str, Any]], tag="ngsi-ld",
-          parameters=(*_SELECTION, *_VIEW, *_ORDER, *_PAGE), not_yet=_LATER),
+          parameters=(*_SELECTION, *_VIEW, *_ORDER, *_PAGE, _SPLIT), not_yet=_LATER),
     Route("POST", "/ngsi-ld/v1/entityOperations/query", ENTITY_READ, "Query entities by a body (5.7.2, 6.23)",
           entities.query_by_body, data_class="personal", request=dict[str, Any], response=list[dict[str, Any]],
-          tag="ngsi-ld", parameters=(*_VIEW, *_PAGE), not_yet=_LATER),
+          tag="ngsi-ld", parameters=(*_VIEW, *_PAGE, _SPLIT), not_yet=_LATER),
     Route("POST", "/ngsi-ld/v1/entities", ENTITY_WRITE, "Create an entity (5.6.1)", provision.create_entity,
           request=dict[str, Any], status=201, tag="ngsi-ld", parameters=(_LOCAL,)),
     Route("PUT", _ENTITY, ENTITY_WRITE, "Replace an entity (5.6.18)", provision.replace_entity,

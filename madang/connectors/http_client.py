@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import h11
 
-from madang.hub.http import HttpAnswer, HttpFailed
+from madang.hub.http import HttpAnswer, HttpFailed, HttpTooLarge
 
 HEADERS_BYTES_MAX = 65_536
 """Head of an answer; servers allow each other 8 to 64 kB."""
@@ -145,7 +145,7 @@ async def _answer(protocol: h11.Connection, reader: asyncio.StreamReader, who: s
         elif isinstance(event, h11.Data):
             size += len(event.data)
             if size > bytes_max:
-                raise HttpFailed(f"{who} answers with more than {bytes_max} bytes")
+                raise HttpTooLarge(f"{who} answers with more than {bytes_max} bytes")
             chunks.append(bytes(event.data))
         elif isinstance(event, h11.EndOfMessage) and head is not None:
             return HttpAnswer(int(head.status_code), _headers(head), b"".join(chunks))

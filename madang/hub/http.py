@@ -11,6 +11,10 @@ class HttpFailed(Exception):
     text is a sentence without a full stop and names the host, never a path, which may hold a secret."""
 
 
+class HttpTooLarge(HttpFailed):
+    """The peer says more than was asked for."""
+
+
 class HttpAnswer(Struct, frozen=True):
     """What the peer answered, whatever its status."""
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from madang.hub.contexts import Contexts
 from madang.hub.entities import expire_in
+from madang.hub.federation import Federation
 from madang.hub.flow import LAG_MAX, FlowHost
 from madang.hub.http import Http
 from madang.hub.incidents import INCIDENT_PARAMETERS, Incidents
@@ -88,6 +89,8 @@ class Hub:
         self.sources = Sources(store, clock, secrets.token_hex)
         self.contexts = Contexts(store, self.real_clock, http, lambda: secrets.token_hex(16))
         self.registrations = Registrations(store, self.real_clock, lambda: secrets.token_hex(16))
+        self.alias = self._alias()
+        self.federation = Federation(self.registrations, self.contexts, http, self.real_clock, self.alias)
         self.records = Records(store, clock, tuple(self.registry.record_types.values()), self.parameters.value)
         self.incidents = Incidents(
             self.records, {rule: items for s in services for rule, items in s.checklists.items()}
@@ -102,6 +105,16 @@ class Hub:
         self._last_status: Instant = 0
         self._last_housekeeping_day = ""
         self._labels: dict[str, str] = {}
+
+    def _alias(self) -> str:
+        """The name of this broker among others: in Via it tells a loop, so no two may have the same (6.3.18)."""
+        with self.store.read() as read:
+            known = read.find_document("identity", "alias")
+        if known is not None:
+            return known.decode()
+        alias = f"madang-{secrets.token_hex(8)}"
+        self.store.write(lambda tx: tx.put_document("identity", "alias", alias.encode())).result(10)
+        return alias
 
     # --- life ---
 

@@ -11,6 +11,7 @@ from madang.access.roles import ROLES, caller_of
 from madang.api.app import Application, create_app
 from madang.api.state import ApiSettings
 from madang.app.clocks import ManualClock
+from madang.hub.http import Http
 from madang.hub.hub import City, Hub
 from madang.hub.messages import Message
 from madang.model.caller import SYSTEM, Caller
@@ -92,12 +93,12 @@ def message(seq: int, truck: str, lon: float, weight: int, at: int, **more: Any)
     return Message(msgspec.json.encode(values | more), f"manure/{truck}/telemetry", at)
 
 
-def build_city(folder: Path, *, console: Path | None = None) -> TinyCity:
-    """The city. Close it with `close_city`."""
+def build_city(folder: Path, *, console: Path | None = None, http: Http | None = None) -> TinyCity:
+    """The city; `http` asks other servers for it. Close it with `close_city`."""
     clock = ManualClock(START)
     store = SqliteStore(folder / "data", clock, durable=False)
     city = City({"ko": "작은 마당", "en": "Tiny Madang"}, (126.4, 33.3, 126.6, 33.5), sample=True, speed=2.0)
-    hub = Hub(store, clock, [SERVICE], city)
+    hub = Hub(store, clock, [SERVICE], city, http=http)
     hub.sources.put(SERVICE.sources[0])
     secret = hub.sources.put(push_source())
     settings = ApiSettings(console_dir=console or folder / "no-console")

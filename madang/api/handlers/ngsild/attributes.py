@@ -1,10 +1,12 @@
 """Attributes of an entity: append, update, partial update, replace, delete (clauses 5.6.2 to 5.6.5, 5.6.19)."""
 
 from typing import Any
+from urllib.parse import quote
 
 from madang.api.errors import Problem
 from madang.api.handlers.ngsild.common import BODIES, PATCHES, document_of, form_of, type_selection
 from madang.api.handlers.ngsild.context_of import context_of_link
+from madang.api.handlers.ngsild.distribute import distribute, lighten, names_of
 from madang.api.route import Answer, Call
 from madang.hub.entities import SCOPE, Changed
 from madang.model.entity import Attributes, instance_key
@@ -23,8 +25,16 @@ async def append_attributes(call: Call) -> Answer:
     _check_same(fragment.id, id_)
     types = type_selection(call.query, context)
     overwrite = "noOverwrite" not in options
-    done = call.state.entities.append(call.caller, id_, fragment, types, overwrite=overwrite)
-    return _update_result(await call.done(done))
+
+    async def local(held: frozenset[str]) -> Answer:
+        kept = lighten(fragment, held)
+        done = call.state.entities.append(call.caller, id_, kept, types, overwrite=overwrite)
+        return _update_result(await call.done(done))
+
+    return await distribute(
+        call, context, ("appendAttrs",), id_, _path(id_), local, document=document,
+        names=names_of((*fragment.attributes, *fragment.removed)),
+    )  # fmt: skip
 
 
 async def update_attributes(call: Call) -> Answer:
@@ -34,7 +44,15 @@ async def update_attributes(call: Call) -> Answer:
     fragment = parse_fragment(_not_empty(document), "", context, Nulls.PATCH)
     _check_same(fragment.id, id_)
     types = type_selection(call.query, context)
-    return _update_result(await call.done(call.state.entities.update(call.caller, id_, fragment, types)))
+
+    async def local(held: frozenset[str]) -> Answer:
+        kept = lighten(fragment, held)
+        return _update_result(await call.done(call.state.entities.update(call.caller, id_, kept, types)))
+
+    return await distribute(
+        call, context, ("updateEntity", "updateAttrs"), id_, _path(id_), local, document=document,
+        names=names_of((*fragment.attributes, *fragment.removed)),
+    )  # fmt: skip
 
 
 def _not_empty(document: Any) -> Any:
@@ -79,8 +97,15 @@ async def update_attribute(call: Call) -> Answer:
     fragment = None
     if not is_null_attribute(given):
         fragment = parse_attribute(name, given, name, context, Nulls.PATCH, partial=True)
-    await call.done(call.state.entities.update_attribute(call.caller, id_, key, fragment, types))
-    return Answer(None, 204)
+
+    async def local(_: frozenset[str]) -> Answer:
+        await call.done(call.state.entities.update_attribute(call.caller, id_, key, fragment, types))
+        return Answer(None, 204)
+
+    return await distribute(
+        call, context, ("updateAttrs",), id_, _path(id_), local, document=document, attribute=name,
+        names=frozenset((name,)),
+    )  # fmt: skip
 
 
 async def replace_attribute(call: Call) -> Answer:
@@ -97,8 +122,15 @@ async def replace_attribute(call: Call) -> Answer:
     instances: Attributes = {}
     parse_instances(name, given, name, context, Nulls.NONE, instances, [])
     types = type_selection(call.query, context)
-    await call.done(call.state.entities.replace_attribute(call.caller, id_, instances, types))
-    return Answer(None, 204)
+
+    async def local(_: frozenset[str]) -> Answer:
+        await call.done(call.state.entities.replace_attribute(call.caller, id_, instances, types))
+        return Answer(None, 204)
+
+    return await distribute(
+        call, context, ("replaceAttrs",), id_, _path(id_), local, document=document, attribute=name,
+        names=frozenset((name,)),
+    )  # fmt: skip
 
 
 async def delete_attribute(call: Call) -> Answer:
@@ -113,8 +145,19 @@ async def delete_attribute(call: Call) -> Answer:
     every = bool(call.query.get("deleteAll"))
     if every and dataset is not None:
         raise Problem(400, "bad-parameter", "deleteAll and datasetId say different things.", kind="BadRequestData")
-    await call.done(call.state.entities.delete_attribute(call.caller, id_, name, dataset, types, every=every))
-    return Answer(None, 204)
+
+    async def local(_: frozenset[str]) -> Answer:
+        await call.done(call.state.entities.delete_attribute(call.caller, id_, name, dataset, types, every=every))
+        return Answer(None, 204)
+
+    return await distribute(
+        call, context, ("deleteAttrs",), id_, _path(id_), local, names=frozenset((name,)), attribute=name
+    )
+
+
+def _path(id_: str) -> str:
+    """The address of an entity's attributes at a context source."""
+    return f"/entities/{quote(id_, safe=':')}/attrs"
 
 
 def _attribute_of(call: Call, context: Context) -> str:

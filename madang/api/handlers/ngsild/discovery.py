@@ -147,7 +147,7 @@ async def _answer(call: Call, document: Any, context: Context) -> Answer:
 async def get_identity(call: Call) -> Answer:
     """GET /ngsi-ld/v1/info/sourceIdentity"""
     hub = call.hub
-    alias = f"madang-{call.caller.tenant}"
+    alias = hub.alias
     document = {
         "id": f"{_URN}:ContextSourceIdentity:{alias}",
         "type": "ContextSourceIdentity",

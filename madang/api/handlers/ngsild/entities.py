@@ -25,12 +25,25 @@ from madang.api.handlers.ngsild.common import (
     view_of,
 )
 from madang.api.handlers.ngsild.context_of import context_headers, context_of_link
+from madang.api.handlers.ngsild.distribute import (
+    is_alone,
+    parts_to_read,
+    read_remote,
+    types_in,
+    types_known,
+    visible,
+    warnings_of,
+)
+from madang.api.handlers.ngsild.gather import gather_query
 from madang.api.route import Answer, Call, Send
+from madang.hub.federation import Read
 from madang.hub.queries.errors import NotFound
 from madang.hub.queries.look import Look
 from madang.model.entity import Entity
 from madang.ngsild.context import Context
+from madang.ngsild.federation import merge_fragments
 from madang.ngsild.names import check_id
+from madang.ngsild.registration import Selection
 from madang.ngsild.render import FLAT, View, linked_entities, render_entity, render_feature, with_context
 from madang.ngsild.types import holds
 
@@ -38,6 +51,7 @@ LIMIT_MAX = 1_000
 """Entities in one page (clause 5.5.9 leaves it to the broker)."""
 _REPRESENTATIONS = (JSON, JSON_LD, GEO_JSON)
 _ANY = Subject("", "thing")
+_MEMBERS = frozenset({"id", "type", "scope", "createdAt", "modifiedAt", "expiresAt"})
 
 
 class Form(Struct, frozen=True):
@@ -54,7 +68,7 @@ async def get_entity(call: Call, send: Send) -> None:
     media_type = accepted(call, _REPRESENTATIONS)
     id_ = call.path["id"]
     query = call.query
-    if not query and media_type == JSON and "link" not in call.headers:
+    if not query and media_type == JSON and "link" not in call.headers and call.hub.federation.is_idle:
         body = _stored_body(call, id_)
         if body is not None:
             await send_answer(send, Answer(body, 200, (("Link", CONTEXT_LINK),), JSON))
@@ -65,9 +79,12 @@ async def get_entity(call: Call, send: Send) -> None:
     view = view_of(query, context, form, options)
     types = type_selection(query, context)
     out = _form(call, media_type, context)
+    asked = Selection(types_in(query.get("type"), context), (id_,), None, _asked_names(view))
+    parts = [] if is_alone(call) else parts_to_read(call, _known(call, asked, id_), context)
+    remote = await read_remote(call, parts, context, Read(id=id_, sys_attrs=view.sys_attrs))
 
     def find(look: Look) -> bytes:
-        entity = look.find_entity(id_, stamps=view.sys_attrs)
+        entity = merge_fragments(look.find_entity(id_, stamps=view.sys_attrs), visible(look, remote.fragments))
         if entity is None or not holds(types, entity.all_types):
             raise NotFound(f"There is no {id_[:200]}, or you may not see it.")
         shown = masked(look, entity, view)
@@ -79,8 +96,23 @@ async def get_entity(call: Call, send: Send) -> None:
             raise NotFound(f"Nothing of {id_[:200]} is left after pick and omit.")
         return msgspec.json.encode(document)
 
-    body = await call.run(question, call, find)
-    await send_answer(send, Answer(body, 200, await _context_headers(call, out), media_type))
+    warnings = warnings_of(remote)
+    try:
+        body = await call.run(question, call, find)
+    except NotFound as error:
+        raise Problem(404, "not-found", str(error), headers=tuple(warnings)) from None
+    await send_answer(send, Answer(body, 200, (*await _context_headers(call, out), *warnings), media_type))
+
+
+def _asked_names(view: View) -> tuple[str, ...]:
+    """The attributes that an answer is about; empty: all."""
+    names = view.names if view.names is not None else view.pick.names if view.pick is not None else ()
+    return tuple(sorted(name for name in names if name not in _MEMBERS))
+
+
+def _known(call: Call, asked: Selection, id_: str) -> Selection:
+    """With the types that this broker knows of the entity, when none are asked for."""
+    return asked if asked.types else replace(asked, types=types_known(call, id_))
 
 
 def _stored_body(call: Call, id_: str) -> bytes | None:
@@ -114,7 +146,7 @@ def _require_some(entity: Entity, view: View) -> None:
     asked = view.names
     if asked is None and view.pick is not None:
         asked = view.pick.names.keys()
-        if asked & {"id", "type", "scope", "createdAt", "modifiedAt", "expiresAt"}:
+        if asked & _MEMBERS:
             return
     if asked is None:
         return
@@ -133,7 +165,7 @@ async def query_entities(call: Call) -> Answer:
     form, options = form_of(call.query)
     asked = asked_by_parameters(call.query, context)
     return await _answer_query(
-        call, asked, _form(call, media_type, context), view_of(call.query, context, form, options)
+        call, asked, _form(call, media_type, context), view_of(call.query, context, form, options), call.query
     )
 
 
@@ -144,10 +176,12 @@ async def query_by_body(call: Call) -> Answer:
     query, asked = asked_by_body(document, call.query, context)
     form, options = form_of(query)
     view = view_of(query, context, form, options)
-    return await _answer_query(call, asked, _form(call, media_type, context), view)
+    return await _answer_query(call, asked, _form(call, media_type, context), view, query, document)
 
 
-async def _answer_query(call: Call, asked: Asked, out: Form, view: View) -> Answer:
+async def _answer_query(
+    call: Call, asked: Asked, out: Form, view: View, given: dict[str, Any], body: dict[str, Any] | None = None
+) -> Answer:
     limit, offset = call.query["limit"], call.query["offset"]
     count = bool(call.query.get("count")) or "count" in (call.query.get("options") or ())
     if limit > LIMIT_MAX:
@@ -158,16 +192,19 @@ async def _answer_query(call: Call, asked: Asked, out: Form, view: View) -> Answ
     if view.join == FLAT and out.media_type == GEO_JSON:
         raise Problem(400, "bad-parameter", "join=flat is not for GeoJSON.", kind="BadRequestData")
     query = replace(asked.query, limit=max(1, limit), offset=offset, count=count, stamps=view.sys_attrs)
+    gather = await gather_query(call, out.context, query, given, body)
 
     def ask(look: Look) -> tuple[bytes, int | None, bool]:
-        page = look.query(query)
+        page = look.query(query) if gather is None else gather.page(look)
         return _encode(look, page.entities[:limit], view, out), page.total, page.next_after is not None
 
-    body, total, more = await call.run(question, call, ask)
+    content, total, more = await call.run(question, call, ask)
     headers = [*(await _context_headers(call, out)), *page_links(call, limit, offset, more)]
+    if gather is not None:
+        headers += warnings_of(gather.found)
     if count and total is not None:
         headers.append(("NGSILD-Results-Count", str(total)))
-    return Answer(body, 200, tuple(headers), out.media_type)
+    return Answer(content, 200, tuple(headers), out.media_type)
 
 
 # ── the answer ──────────────────────────────────────────────────────────────

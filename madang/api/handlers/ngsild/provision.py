@@ -2,11 +2,14 @@
 
 from urllib.parse import quote
 
+from msgspec.structs import replace
+
 from madang.api.errors import Problem
 from madang.api.handlers.entities import question
 from madang.api.handlers.ngsild.ask import asked_by_parameters
 from madang.api.handlers.ngsild.common import PATCHES, document_of, form_of, type_selection
 from madang.api.handlers.ngsild.context_of import context_of_link
+from madang.api.handlers.ngsild.distribute import distribute, distribute_purge, lighten, names_of, without
 from madang.api.route import Answer, Call
 from madang.hub.entities import Merging
 from madang.hub.queries.look import Look
@@ -22,8 +25,18 @@ async def create_entity(call: Call) -> Answer:
     """POST /ngsi-ld/v1/entities"""
     document, context = await document_of(call)
     entity = parse_entity(document, "", context)
-    await call.done(call.state.entities.create(call.caller, entity))
-    return Answer(None, 201, (("Location", f"{ENTITIES}/{quote(entity.id, safe=':')}"),))
+    answer = Answer(None, 201, (("Location", f"{ENTITIES}/{quote(entity.id, safe=':')}"),))
+
+    async def local(held: frozenset[str]) -> Answer:
+        kept = replace(entity, attributes=without(entity.attributes, held))
+        await call.done(call.state.entities.create(call.caller, kept))
+        return answer
+
+    done = await distribute(
+        call, context, ("createEntity",), entity.id, "/entities", local, document=document,
+        names=names_of(entity.attributes), types=entity.types or (entity.type,), good=201,
+    )  # fmt: skip
+    return answer if done.status == 201 else done
 
 
 async def replace_entity(call: Call) -> Answer:
@@ -43,8 +56,16 @@ async def replace_entity(call: Call) -> Answer:
         fragment.scopes or (),
         fragment.expires_at,
     )
-    await call.done(call.state.entities.replace(call.caller, entity, types))
-    return Answer(None, 204)
+
+    async def local(held: frozenset[str]) -> Answer:
+        kept = replace(entity, attributes=without(entity.attributes, held))
+        await call.done(call.state.entities.replace(call.caller, kept, types))
+        return Answer(None, 204)
+
+    return await distribute(
+        call, context, ("replaceEntity",), id_, f"/entities/{quote(id_, safe=':')}", local, document=document,
+        names=names_of(entity.attributes), types=fragment.types,
+    )  # fmt: skip
 
 
 async def merge_entity(call: Call) -> Answer:
@@ -55,8 +76,17 @@ async def merge_entity(call: Call) -> Answer:
     fragment = parse_fragment(document, "", context, Nulls.MERGE)
     _check_same(fragment.id, id_)
     types = type_selection(call.query, context)
-    await call.done(call.state.entities.merge(call.caller, id_, fragment, types, merging_of(call)))
-    return Answer(None, 204)
+    merging = merging_of(call)
+
+    async def local(held: frozenset[str]) -> Answer:
+        kept = lighten(fragment, held)
+        await call.done(call.state.entities.merge(call.caller, id_, kept, types, merging))
+        return Answer(None, 204)
+
+    return await distribute(
+        call, context, ("mergeEntity",), id_, f"/entities/{quote(id_, safe=':')}", local, document=document,
+        names=names_of((*fragment.attributes, *fragment.removed)),
+    )  # fmt: skip
 
 
 def merging_of(call: Call) -> Merging:
@@ -74,9 +104,15 @@ def _check_same(given: str | None, id_: str) -> None:
 async def delete_entity(call: Call) -> Answer:
     """DELETE /ngsi-ld/v1/entities/{id}"""
     id_ = check_id(call.path["id"])
-    types = type_selection(call.query, await context_of_link(call))
-    await call.done(call.state.entities.delete(call.caller, id_, types))
-    return Answer(None, 204)
+    context = await context_of_link(call)
+    types = type_selection(call.query, context)
+
+    async def local(_: frozenset[str]) -> Answer:
+        await call.done(call.state.entities.delete(call.caller, id_, types))
+        return Answer(None, 204)
+
+    path = f"/entities/{quote(id_, safe=':')}"
+    return await distribute(call, context, ("deleteEntity",), id_, path, local)
 
 
 async def purge_entities(call: Call) -> Answer:
@@ -96,5 +132,9 @@ async def purge_entities(call: Call) -> Answer:
         return look.narrow(asked.query)
 
     narrowed: Query = await call.run(question, call, narrow)
-    await call.done(call.state.entities.purge(call.caller, narrowed, keep=keep, drop=drop))
-    return Answer(None, 204)
+
+    async def local(_: frozenset[str]) -> Answer:
+        await call.done(call.state.entities.purge(call.caller, narrowed, keep=keep, drop=drop))
+        return Answer(None, 204)
+
+    return await distribute_purge(call, context, asked.query, local)

@@ -85,7 +85,7 @@ def search_of(query: dict[str, Any], context: Context) -> Search:
         raise NgsiLdError(f"name at least one of {', '.join(_CONDITIONS)} (clause 5.10.2.4)", "query")
     if query.get("idPattern"):
         check_regular(query["idPattern"])
-    filters: list[Node] = [parse_q(query[name]) for name in ("q", "csf") if query.get(name)]
+    filters: list[Node] = [parse_q(query[name], context) for name in ("q", "csf") if query.get(name)]
     if query.get("scopeQ"):
         filters.append(parse_scope_q(query["scopeQ"]))
     timerel = query.get("timerel")
