@@ -1,7 +1,7 @@
 # The commands of the project. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format soak bench docs lock new-service clean
+.PHONY: help setup run test check format soak bench docs lock new-service conformance clean
 
 DATA ?= var/demo
 PORT ?=
@@ -50,6 +50,11 @@ lock: ## Pin the requirements again after a change of pyproject.toml. ARGS=--upg
 new-service: ## Write the folder of a new sector and its first passing tests. NAME=
 	@scripts/setup.sh python
 	@.venv/bin/python scripts/new_service.py "$(NAME)"
+
+conformance: ## Run the official NGSI-LD suite and write docs/conformance.md. ETSI_SUITE=checkout, ARGS=folders for a part
+	@scripts/setup.sh run
+	@test -n "$(ETSI_SUITE)" || { echo "name a checkout of the suite: make conformance ETSI_SUITE=path" >&2; exit 2; }
+	@.venv/bin/python scripts/conformance.py --suite "$(ETSI_SUITE)" $(ARGS)
 
 clean: ## Remove what builds left here, and the data of the sample city in var/demo.
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build var/demo madang/console_dist console/node_modules console/dist

@@ -16,7 +16,7 @@ from msgspec import Struct
 from madang.model.entity import ATTRIBUTES_MAX, NEVER, Attribute, Attributes, instance_key
 from madang.model.time import INSTANT_MAX, LAST_EXPIRY, Instant, parse_instant, render_instant
 from madang.ngsild.context import CORE, Context
-from madang.ngsild.errors import NgsiLdError
+from madang.ngsild.errors import BAD_REQUEST_DATA, INVALID_REQUEST, NgsiLdError
 from madang.ngsild.geo import is_geometry
 from madang.ngsild.names import check_context, check_id
 from madang.ngsild.scope import parse_scopes
@@ -101,7 +101,8 @@ def parse_entity(document: Any, where: str = "", context: Context = CORE) -> Par
     """
     dot = f"{where}." if where else ""
     if not isinstance(document, dict):
-        raise NgsiLdError("an entity must be a JSON object", where)
+        # Alone it is a request that cannot be taken, as a member of a batch it is bad data.
+        raise NgsiLdError("an entity must be a JSON object", where, BAD_REQUEST_DATA if where else INVALID_REQUEST)
     for name in ("id", "type"):
         if name not in document and f"@{name}" not in document:
             raise NgsiLdError("is missing", f"{dot}{name}")

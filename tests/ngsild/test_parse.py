@@ -122,7 +122,7 @@ def test_what_is_wrong_is_said_with_its_place(document: Any, where: str) -> None
     with pytest.raises(NgsiLdError) as caught:
         parse_entity(document)
     assert caught.value.where == where
-    assert caught.value.kind == "BadRequestData"
+    assert caught.value.kind == ("InvalidRequest" if document == [] else "BadRequestData")
 
 
 @pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the shared example entities are not here")

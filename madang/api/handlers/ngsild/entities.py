@@ -89,8 +89,9 @@ async def get_entity(call: Call, send: Send) -> None:
             raise NotFound(f"There is no {id_[:200]}, or you may not see it.")
         shown = masked(look, entity, view)
         _require_some(entity, shown)
-        if view.join == FLAT:
-            return _encode(look, [entity], shown, out)
+        if view.join == FLAT and out.media_type != GEO_JSON:
+            documents = _documents(look, [entity], shown, out)
+            return msgspec.json.encode(documents if len(documents) != 1 else documents[0])
         document = _document(look, entity, shown, out)
         if not document.keys() - {"@context"}:
             raise NotFound(f"Nothing of {id_[:200]} is left after pick and omit.")
@@ -249,6 +250,11 @@ def _encode(look: Look, entities: list[Entity], view: View, out: Form) -> bytes:
         features = [_document(look, e, masked(look, e, view), replace(out, context_in_body=False)) for e in entities]
         collection: dict[str, Any] = {"type": "FeatureCollection", "features": features}
         return msgspec.json.encode(with_context(collection, out.context) if out.context_in_body else collection)
+    return msgspec.json.encode(_documents(look, entities, view, out))
+
+
+def _documents(look: Look, entities: list[Entity], view: View, out: Form) -> list[dict[str, Any]]:
+    """The entities, and after them those that links lead to where `join=flat` asks for them."""
     documents = [_document(look, entity, masked(look, entity, view), out) for entity in entities]
     documents = [document for document in documents if document.keys() - {"@context"}]
     fetch = _fetch(look, view)
@@ -257,4 +263,4 @@ def _encode(look: Look, entities: list[Entity], view: View, out: Form) -> bytes:
         for entity in entities:
             linked = linked_entities(entity, masked(look, entity, view), fetch, seen)
             documents += [with_context(d, out.context) if out.context_in_body else d for d in linked]
-    return msgspec.json.encode(documents)
+    return documents
