@@ -200,7 +200,7 @@ class Call:
 
     async def done(self, future: "Future[T]") -> T:
         """Wait for a write to be durable."""
-        return await asyncio.wrap_future(future)
+        return await self.state.arrivals.wait(future)
 
     async def body(self) -> bytes:
         """The request's body. Raises Problem: too large, too slow, compressed, or gone."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from madang.api.arrivals import Arrivals
 from madang.api.figures import Figures
 from madang.hub.entities import Entities
 from madang.hub.feed import Feed
@@ -44,6 +45,7 @@ class ApiState:
     """See the module's docstring."""
 
     __slots__ = (
+        "arrivals",
         "entities",
         "executor",
         "feed",
@@ -62,6 +64,7 @@ class ApiState:
         self.settings = settings
         self.entities = Entities(hub.store, hub.registry)
         self.executor = executor
+        self.arrivals = Arrivals()
         self.figures = Figures()
         self.layers: dict[tuple[str, int], RenderedLayer] = {}
         """Layers as all city staff see them, by (id, version)."""

@@ -98,10 +98,9 @@ class Entities:
 
     def _create_in(self, tx: Tx, caller: Caller, entity: ParsedEntity) -> None:
         self._check_types((entity.type, *entity.types))
+        # One that has expired and was not yet cleared away is replaced whole.
         if self._find(tx, entity.id) is not None:
             raise EntityExists(f"{entity.id} exists already; change it, or choose another id")
-        # One that has expired and was not yet cleared away goes first, so that its life is not continued.
-        tx.delete_entity(entity.id, caller.principal)
         self._put_whole(tx, caller, entity)
 
     def replace(self, caller: Caller, entity: ParsedEntity, types: Node | None) -> "Future[None]":
@@ -116,7 +115,7 @@ class Entities:
 
     def delete(self, caller: Caller, id_: str, types: Node | None = None) -> "Future[None]":
         """Errors: EntityNotFound, EntityGoverned."""
-        return self._write(caller, lambda tx: self._delete_in(tx, caller, id_, types))
+        return self._write(caller, lambda tx: self._delete_in(tx, caller, id_, types), bulk=False)
 
     def _delete_in(self, tx: Tx, caller: Caller, id_: str, types: Node | None) -> None:
         self._get(tx, id_, types)
@@ -159,7 +158,7 @@ class Entities:
                 if after is None:
                     return count
 
-        return self._write(caller, op)
+        return self._write(caller, op, bulk=False)
 
     def _purge_in(
         self, tx: Tx, caller: Caller, entity: Entity, keep: Collection[str] | None, drop: Collection[str] | None
@@ -198,10 +197,7 @@ class Entities:
         def one(tx: Tx, entity: ParsedEntity) -> bool:
             known = self._find(tx, entity.id)
             self._check_types((entity.type, *entity.types, *(() if known is None else known.all_types)))
-            if known is None:
-                tx.delete_entity(entity.id, caller.principal)
-                self._put_whole(tx, caller, entity)
-            elif update:
+            if known is not None and update:
                 self._put(tx, caller, known, entity.attributes, _fragment_of(entity), scopes=entity.scopes or None)
             else:
                 self._put_whole(tx, caller, entity)
@@ -243,10 +239,16 @@ class Entities:
             self._delete_in(tx, caller, id_, None)
             return False
 
-        return self._many(caller, ids, lambda id_: id_, one)
+        return self._many(caller, ids, lambda id_: id_, one, bulk=False)
 
     def _many(
-        self, caller: Caller, items: Sequence[Any], id_of: Callable[[Any], str], one: Callable[[Tx, Any], bool]
+        self,
+        caller: Caller,
+        items: Sequence[Any],
+        id_of: Callable[[Any], str],
+        one: Callable[[Tx, Any], bool],
+        *,
+        bulk: bool = True,
     ) -> "Future[Written]":
         """`one` on each, in order; True from it: created. It checks before it writes, so an error leaves nothing half done."""
 
@@ -260,7 +262,7 @@ class Entities:
                     written.errors.append((id_, error))
             return written
 
-        return self._write(caller, op)
+        return self._write(caller, op, bulk=bulk)
 
     # --- attributes ---
 
@@ -376,10 +378,11 @@ class Entities:
 
     # --- shared ---
 
-    def _write(self, caller: Caller, op: Callable[[Tx], Any]) -> "Future[Any]":
+    def _write(self, caller: Caller, op: Callable[[Tx], Any], *, bulk: bool = True) -> "Future[Any]":
+        """`bulk`: the op does nothing but find and put entities, so that the store writes many of them together."""
         if not caller.may(ENTITY_WRITE):
             raise EntityForbidden(f"writing entities needs the permission {ENTITY_WRITE}")
-        return self._store.write(op)
+        return self._store.write(op, bulk=bulk)
 
     @staticmethod
     def _find(tx: Tx, id_: str) -> Entity | None:

@@ -125,6 +125,15 @@ class Body(Struct, frozen=True):
     """One type, no scope, no attribute with several instances, nothing that expires: type and attributes are all there is."""
 
 
+class BodyPage(Struct, frozen=True):
+    """One page of a query's result, unparsed."""
+
+    rows: list[tuple[str, Body]]
+    """(id, body) of each entity."""
+    total: int | None
+    more: bool
+
+
 class AttributeUse(Struct, frozen=True):
     """How entities of a type use an attribute."""
 
@@ -170,6 +179,10 @@ class Read(Protocol):
         ...
 
     def query(self, query: Query) -> Page: ...
+
+    def query_bodies(self, query: Query) -> BodyPage:
+        """The same page unparsed: for answers that need not look into it."""
+        ...
 
     def list_ids(self, type_: str) -> list[str]:
         """Ids of all entities of a type, in order."""
@@ -376,8 +389,8 @@ class Store(Protocol):
     """The one place where things are kept."""
 
     def write(self, op: Callable[[Tx], T], *, bulk: bool = False) -> Future[T]:
-        """Queue an op for the writer. A `bulk` op promises to use nothing but `remember_messages`, `append_reading`, `find_entity` and
-        `put_quarantine`: it needs no savepoint, which is what makes ingest fast. Raises StoreClosed after `close`."""
+        """Queue an op for the writer. A `bulk` op promises to use nothing but `remember_messages`, `append_reading`, `find_entity`,
+        `put_entity` and `put_quarantine`: it needs no savepoint, which is what makes ingest fast. Raises StoreClosed after `close`."""
         ...
 
     def read(self) -> AbstractContextManager[Read]: ...

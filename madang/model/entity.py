@@ -144,15 +144,22 @@ def alive_at(entity: Entity, now: Instant) -> Entity | None:
 def needs_care(attributes: Mapping[str, Attribute]) -> bool:
     """Is there an attribute that cannot be answered as it is stored: one with a datasetId, also among sub-attributes, or a
     VocabProperty, whose words are stored as URIs?"""
-    return any(
-        " " in key
-        or attribute.get("type") == "VocabProperty"
-        or any(
-            isinstance(member, dict) and "type" in member and needs_care({key: member})
-            for key, member in attribute.items()
-        )
-        for key, attribute in attributes.items()
-    )
+    return any(" " in key or _instance_needs_care(attribute) for key, attribute in attributes.items())
+
+
+def _instance_needs_care(attribute: Attribute) -> bool:
+    if attribute.get("type") == "VocabProperty":
+        return True
+    for key, member in attribute.items():
+        if " " in key or (
+            type(member) is dict and key not in _VALUES and "type" in member and _instance_needs_care(member)
+        ):
+            return True
+    return False
+
+
+_VALUES = frozenset({"value", "languageMap", "json"})
+"""Members whose objects are values, not sub-attributes."""
 
 
 def prop(value: Any, unit: str | None = None) -> Attribute:

@@ -9,6 +9,7 @@ taken away comes out with `NULL_URN` as its value; an attribute instance comes o
 """
 
 from enum import Enum
+from math import isfinite
 from typing import Any
 
 from msgspec import Struct
@@ -18,9 +19,9 @@ from madang.model.time import INSTANT_MAX, LAST_EXPIRY, Instant, parse_instant, 
 from madang.ngsild.context import CORE, Context
 from madang.ngsild.errors import BAD_REQUEST_DATA, INVALID_REQUEST, NgsiLdError
 from madang.ngsild.geo import is_geometry
-from madang.ngsild.names import check_context, check_id
+from madang.ngsild.names import check_context, check_id, is_uri
 from madang.ngsild.scope import parse_scopes
-from madang.ngsild.values import NULL_URN, VALUE_MEMBERS, check_content, check_json, holds_null
+from madang.ngsild.values import NULL_URN, TEXT_MAX, VALUE_MEMBERS, check_content, check_json, holds_null
 
 SUB_ATTRIBUTE_DEPTH_MAX = 4
 """Attributes of attributes of attributes; the standard sets no limit, in use are two."""
@@ -197,6 +198,11 @@ def parse_instances(
     depth: int = 0,
 ) -> None:
     """All instances of one attribute (clause 4.5.5), into `into` by key; those that are Null into `removed`."""
+    if type(value) is dict:
+        quick = _parse_quickly(name, value, where)
+        if quick is not None:
+            into[name] = quick
+            return
     several = isinstance(value, list) and value and all(isinstance(i, dict) and is_instance(i) for i in value)
     items: list[Any] = value if several else [value]
     if len(items) > INSTANCES_MAX:
@@ -212,6 +218,45 @@ def parse_instances(
             removed.append(key)
         else:
             into[key] = parse_attribute(name, item, where, context, nulls, depth)
+
+
+def _parse_quickly(name: str, value: dict[str, Any], where: str) -> Attribute | None:
+    """The commonest shape without the long way: a normalised Property with a plain value, perhaps with unit and instant, or a
+    Relationship to one entity. None: not that. Says the same as `parse_attribute`, at a fifth of the cost."""
+    kind = value.get("type")
+    if kind == "Property":
+        if not _is_plain_value(value.get("value")):
+            return None
+    elif kind == "Relationship":
+        target = value.get("object")
+        if target == NULL_URN or not is_uri(target):
+            return None
+    else:
+        return None
+    rest = len(value) - 2
+    if rest and "unitCode" in value:
+        unit = value["unitCode"]
+        if kind != "Property" or type(unit) is not str or not 1 <= len(unit) <= UNIT_LENGTH_MAX:
+            return None
+        rest -= 1
+    if rest and "observedAt" in value:
+        if type(value["observedAt"]) is not str or value["observedAt"] == NULL_URN:
+            return None
+        rest -= 1
+    if rest or name in _GEO_NAMES or name == PROOF:
+        return None
+    attribute = dict(value)
+    if "observedAt" in value:
+        attribute["observedAt"] = parse_time(value["observedAt"], f"{where}.observedAt")
+    return attribute
+
+
+def _is_plain_value(content: Any) -> bool:
+    if isinstance(content, str):
+        return content != NULL_URN and len(content) <= TEXT_MAX
+    if isinstance(content, float):
+        return isfinite(content)
+    return isinstance(content, int)
 
 
 def _dataset_id(item: Any, where: str) -> str | None:
@@ -388,4 +433,6 @@ def parse_time(value: Any, where: str, latest: Instant = INSTANT_MAX) -> str:
         instant = parse_instant(value.replace(",", "."), latest)
     except (ValueError, OverflowError) as error:
         raise NgsiLdError(str(error), where) from None
+    if len(value) == 20 and value[-1] == "Z" and value[10] == "T":
+        return value  # whole seconds in UTC: as it would be written
     return render_instant(instant)

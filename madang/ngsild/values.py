@@ -32,6 +32,8 @@ VALUE_MEMBERS = {
 
 def check_content(kind: str, content: Any, where: str, context: Context, *, nullable: bool = False) -> Any:
     """The content as it is stored. `nullable`: the NGSI-LD Null may stand inside (merge). Raises NgsiLdError."""
+    if kind == "Property" and (type(content) is int or type(content) is bool):
+        return content
     if content is None or (isinstance(content, str) and content == NULL_URN and not nullable):
         raise NgsiLdError("null is no value: leave the attribute out", where)
     check_json(content, where)
@@ -100,7 +102,9 @@ def _object_list(content: Any, where: str) -> list[dict[str, Any]]:
 
 def holds_null(value: Any) -> bool:
     """The NGSI-LD Null stands in it somewhere."""
-    stack = [value]
+    if not isinstance(value, dict | list):
+        return bool(value == NULL_URN)
+    stack: list[Any] = [value]
     while stack:
         item = stack.pop()
         if isinstance(item, dict):
@@ -114,7 +118,7 @@ def holds_null(value: Any) -> bool:
 
 def check_json(value: Any, where: str) -> None:
     """Depth, size and finite numbers of any JSON value. Raises NgsiLdError."""
-    if isinstance(value, bool | int) or (isinstance(value, str) and len(value) <= TEXT_MAX):
+    if type(value) in (int, bool) or (type(value) is str and len(value) <= TEXT_MAX):
         return
     stack: list[tuple[Any, int]] = [(value, 1)]
     count = 0

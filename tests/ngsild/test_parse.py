@@ -183,3 +183,29 @@ def test_any_json_value_parses_or_raises_the_one_error(document: Any, members: d
         for form in ("normalized", "concise"):
             document = render_entity(entity, View(form, sys_attrs=True))
             assert parse_entity(json.loads(json.dumps(document))) == parsed
+
+
+QUICK = st.fixed_dictionaries(
+    {"type": st.sampled_from(["Property", "Relationship", "GeoProperty"])},
+    optional={
+        "value": LEAVES,
+        "object": LEAVES,
+        "unitCode": st.sampled_from(["KMH", "", 7, "x" * 20]),
+        "observedAt": st.sampled_from(["2020-01-01T00:00:00Z", "2020-01-01T00:00:00.500Z", "2020-01-01T09:00:00+09:00", "x", 5]),
+        "accuracy": LEAVES,
+    },
+)  # fmt: skip
+
+
+def outcome(attribute: Any, **more: Any) -> Any:
+    try:
+        return parse_entity({"id": "urn:x:1", "type": "T", "speed": attribute, **more}).attributes["speed"]
+    except NgsiLdError as error:
+        return error.where
+
+
+@settings(max_examples=400, deadline=None)
+@given(QUICK)
+def test_the_quick_way_says_what_the_long_way_says(attribute: dict[str, Any]) -> None:
+    """An attribute alone and the same in an array of one, which takes the long way, parse alike or fail at the same place."""
+    assert outcome(attribute) == outcome([attribute])

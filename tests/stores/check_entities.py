@@ -163,6 +163,30 @@ def check_notifications_wait_in_order(make: Make, folder: Path) -> None:
     store.close()
 
 
+def check_entities_are_written_in_bulk_and_undone_alone(make: Make, folder: Path) -> None:
+    store = make(folder, ManualClock())
+
+    def put(number: int, fails: bool = False, **more: Any) -> Any:
+        def op(tx: Tx) -> int:
+            change = tx.put_entity(
+                f"urn:E:{number}", "A", {"n": prop(number)}, "s", reference=True, replace=False, **more
+            )
+            if fails:
+                raise ValueError("told to")
+            return change.seq
+
+        return store.write(op, bulk=True)
+
+    futures = [put(1, types=["A", "B"]), put(2, True, types=["A", "B"]), put(3), put(1, True, types=["A", "C"]), put(1)]
+    assert [future.exception(5) is None for future in futures] == [True, False, True, False, True]
+    with store.read() as read:
+        assert read.list_ids("A") == ["urn:E:1", "urn:E:3"]
+        assert (read.list_ids("B"), read.list_ids("C")) == (["urn:E:1"], [])
+        assert [c.entity_id for c in read.read_log(0, 9)] == ["urn:E:1", "urn:E:3", "urn:E:1"]
+        assert len(read.list_reference_versions(["A"], 99)) == 2
+    store.close()
+
+
 def check_attributes_know_when_they_were_created_and_modified(make: Make, folder: Path) -> None:
     clock = ManualClock(T0)
     store = make(folder, clock)
@@ -324,6 +348,9 @@ def check_further_queries(make: Make, folder: Path) -> None:
         assert {(u.entity_type, u.name) for u in read.list_attributes() if u.name == "speed"} == {
             ("A", "speed"), ("B", "speed"), ("C", "speed")
         }  # fmt: skip
+        bodies = read.query_bodies(Query(types=("C",), limit=1, count=True))
+        assert [(id_, body.type, body.is_plain) for id_, body in bodies.rows] == [("urn:E:4", "C", False)]
+        assert (bodies.total, bodies.more) == (2, True)
         body, other = read.find_entity_body("urn:E:4"), read.find_entity_body("urn:E:1")
         assert body is not None and (body.type, body.is_plain) == ("C", False)
         assert other is not None and not other.is_plain

@@ -8,7 +8,7 @@ import msgspec
 
 from madang.access.policy import Everything, Mask, Nothing, Scope, Subject, mask_of, plain_values, scope, sees
 from madang.hub.hub import Hub
-from madang.hub.ports import Page, Read
+from madang.hub.ports import BodyPage, Page, Read
 from madang.hub.queries.errors import NotFound, Refused
 from madang.hub.words import find_label, last_part
 from madang.model.caller import Caller
@@ -90,6 +90,10 @@ class Look:
         if query.types and not any(self.may_see_type(type_) for type_ in query.types):
             return Page([], 0 if query.count else None, None)
         return self.read.query(self.narrow(query))
+
+    def query_bodies(self, query: Query) -> BodyPage:
+        """The same unparsed, for answers that need not look into it. What policy hides of an entity is still in it: ask `mask`."""
+        return self.read.query_bodies(self.narrow(query))
 
     def narrow(self, query: Query) -> Query:
         """The query with what policy adds to it, and without what has expired."""

@@ -112,9 +112,7 @@ class Buffers(PostgresRead):
     def _save(self) -> None:
         """Called before an op reads or writes with SQL of its own: what fails then must not take the group with it."""
         if self._bulk:
-            raise RuntimeError(
-                "a bulk op may only remember messages, append readings, find entities and quarantine payloads"
-            )
+            raise RuntimeError("a bulk op may only remember messages, find and write entities and quarantine payloads")
         if not self._saved:
             # The op's own rows stay in the buffers, so that the savepoint lies before all of them.
             mine = self._cut_own()

@@ -9,6 +9,7 @@ import orjson
 from madang.hub.ports import (
     AttributeUse,
     Body,
+    BodyPage,
     DueDeadline,
     HistoryRow,
     NotificationRow,
@@ -34,6 +35,7 @@ _ENTITY_COLUMNS = (
     "e.id, e.type, e.body::text, e.created_at, e.modified_at, e.observed_at, e.seq, e.types, e.scopes, e.expires_at, e.wakes_at,"
     " e.stamps::text"
 )
+_IS_PLAIN = "e.types IS NULL AND e.scopes IS NULL AND e.wakes_at IS NULL AND NOT e.many"
 _RECORD_COLUMNS = "id, type, state, version, data, created_at, modified_at"
 
 
@@ -88,8 +90,7 @@ class PostgresRead:
 
     def find_entity_body(self, id_: str) -> Body | None:
         row = self._one(
-            "SELECT e.type, e.body::text, e.types IS NULL AND e.scopes IS NULL AND e.wakes_at IS NULL AND NOT e.many"
-            " FROM entity e WHERE e.id = %s AND NOT e.deleted",
+            f"SELECT e.type, e.body::text, {_IS_PLAIN} FROM entity e WHERE e.id = %s AND NOT e.deleted",
             (id_,),
         )
         return None if row is None else Body(row[0], row[1], row[2])
@@ -99,19 +100,29 @@ class PostgresRead:
         return row is not None
 
     def query(self, query: Query) -> Page:
+        rows, total = self._query(query, _ENTITY_COLUMNS)
+        more = len(rows) > query.limit
+        entities = [_entity(r, stamps=query.stamps, at=query.alive_at) for r in rows[: query.limit]]
+        return Page(entities, total, entities[-1].id if more and entities else None)
+
+    def query_bodies(self, query: Query) -> BodyPage:
+        rows, total = self._query(query, f"e.id, e.type, e.body::text, {_IS_PLAIN}")
+        found = [(row[0], Body(row[1], row[2], row[3])) for row in rows[: query.limit]]
+        return BodyPage(found, total, len(rows) > query.limit)
+
+    def _query(self, query: Query, columns: str) -> tuple[list[Any], int | None]:
+        """(rows, one more than the page has when there is more; number of matches when it was asked for)."""
         compiled = compile_query(query, self._is_further_type)
         values = {**compiled.values, "limit": query.limit + 1, "offset": query.offset}
         rows = self._all(
-            f"SELECT {_ENTITY_COLUMNS} FROM entity e WHERE {compiled.where} ORDER BY {compiled.order}"
+            f"SELECT {columns} FROM entity e WHERE {compiled.where} ORDER BY {compiled.order}"
             " LIMIT %(limit)s OFFSET %(offset)s",
             values,
         )
         total = None
         if query.count:
             total = int(self._one(f"SELECT count(*) FROM entity e WHERE {compiled.where}", values)[0])
-        more = len(rows) > query.limit
-        entities = [_entity(r, stamps=query.stamps, at=query.alive_at) for r in rows[: query.limit]]
-        return Page(entities, total, entities[-1].id if more and entities else None)
+        return rows, total
 
     def list_ids(self, type_: str) -> list[str]:
         rows = self._all(

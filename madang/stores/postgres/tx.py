@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from madang.hub.ports import AttributeUse, HistoryRow, NotificationRow, Page
+from madang.hub.ports import AttributeUse, BodyPage, HistoryRow, NotificationRow, Page
 from madang.model.change import CLOCK, DELETION, READING, RECORD, REFERENCE, Change, Transition
 from madang.model.entity import Attributes, Entity, Reading
 from madang.model.record import Record
@@ -407,6 +407,10 @@ class PostgresTx(Buffers):
     def query(self, query: Query) -> Page:
         self._save()
         return super().query(query)
+
+    def query_bodies(self, query: Query) -> BodyPage:
+        self._save()
+        return super().query_bodies(query)
 
     def list_ids(self, type_: str) -> list[str]:
         self._save()

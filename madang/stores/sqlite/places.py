@@ -20,6 +20,9 @@ PlaceTest = Callable[[float | None, float | None, str], bool]
 Measure = Callable[[float | None, float | None, str], float | None]
 """(lon, lat, body as JSON) -> distance in metres of the nearest of the entity's geometries; None: it has none."""
 
+SMALL_BOX = 0.01
+"""Square degrees (some 100 km² at middle latitudes) of a box in which a city keeps few of its things."""
+
 
 def place_test(place: Near | Spatial) -> tuple[Box | None, PlaceTest]:
     """A bounding box that holds every candidate (None: no bound), and the exact test. Raises ValueError for a geometry that
@@ -36,6 +39,21 @@ def place_test(place: Near | Spatial) -> tuple[Box | None, PlaceTest]:
     return (None if place.maximum_m is None else box_around(asked.bounds, place.maximum_m)), test
 
 
+def place_test_of(place: Near | Spatial) -> tuple[Box | None, PlaceTest]:
+    """`place_test`, made when it is first needed: between points it seldom is."""
+    if not isinstance(place, Near) or place.geometry.get("type") != "Point":
+        return place_test(place)
+    lon, lat = place.geometry["coordinates"][:2]
+    made: list[PlaceTest] = []
+
+    def test(lon: float | None, lat: float | None, body: str) -> bool:
+        if not made:
+            made.append(place_test(place)[1])
+        return made[0](lon, lat, body)
+
+    return (None if place.maximum_m is None else box_around((lon, lat, lon, lat), place.maximum_m)), test
+
+
 def measure(order: ByDistance) -> Measure:
     """The distance of an entity to the geometry that it is ordered by. Raises ValueError for a geometry that is empty."""
     distance_to = geometry_distance(order)
@@ -45,6 +63,12 @@ def measure(order: ByDistance) -> Measure:
         return min((distance_to(mine) for mine in _geometries(name, lon, lat, body)), default=None)
 
     return distance
+
+
+def is_small(box: Box) -> bool:
+    """Is it better to look into the box first than to walk an index of types?"""
+    west, south, east, north = box
+    return (east - west) * (north - south) < SMALL_BOX
 
 
 def _geometries(name: str, lon: float | None, lat: float | None, body: str) -> Iterator[BaseGeometry]:

@@ -13,6 +13,7 @@ import orjson
 from madang.hub.ports import (
     AttributeUse,
     Body,
+    BodyPage,
     DueDeadline,
     HistoryRow,
     NotificationRow,
@@ -111,6 +112,7 @@ _ENTITY_COLUMNS = ", ".join(
     for name in ("id", "type", "body", "created_at", "modified_at", "observed_at", "seq", "types", "scopes", "expires_at",
                  "wakes_at", "stamps")
 )  # fmt: skip
+_IS_PLAIN = "e.types IS NULL AND e.scopes IS NULL AND e.wakes_at IS NULL AND NOT e.many"
 _RECORD_COLUMNS = "id, type, state, version, data, created_at, modified_at"
 
 
@@ -176,8 +178,7 @@ class SqliteRead:
 
     def find_entity_body(self, id_: str) -> Body | None:
         row = self._one(
-            "SELECT e.type, e.body, e.types IS NULL AND e.scopes IS NULL AND e.wakes_at IS NULL AND NOT e.many"
-            " FROM entity e WHERE e.id = ? AND e.deleted = 0",
+            f"SELECT e.type, e.body, {_IS_PLAIN} FROM entity e WHERE e.id = ? AND e.deleted = 0",
             (id_,),
         )
         return None if row is None else Body(row[0], row[1], bool(row[2]))
@@ -186,10 +187,22 @@ class SqliteRead:
         return self._one("SELECT 1 FROM entity_type WHERE type = ? LIMIT 1", (name,)) is not None
 
     def query(self, query: Query) -> Page:
+        rows, total = self._query(query, _ENTITY_COLUMNS)
+        entities = [_entity(r, stamps=query.stamps, at=query.alive_at) for r in rows[: query.limit]]
+        more = len(rows) > query.limit
+        return Page(entities, total, entities[-1].id if more and entities else None)
+
+    def query_bodies(self, query: Query) -> BodyPage:
+        rows, total = self._query(query, f"e.id, e.type, e.body, {_IS_PLAIN}")
+        found = [(row[0], Body(row[1], row[2], bool(row[3]))) for row in rows[: query.limit]]
+        return BodyPage(found, total, len(rows) > query.limit)
+
+    def _query(self, query: Query, columns: str) -> tuple[list[Any], int | None]:
+        """(rows, one more than the page has when there is more; number of matches when it was asked for)."""
         compiled = compile_query(query, self._is_further_type)
         self._slot.set(compiled)
         try:
-            sql = f"SELECT {_ENTITY_COLUMNS} FROM entity e WHERE {compiled.where} ORDER BY {compiled.order} LIMIT ? OFFSET ?"
+            sql = f"SELECT {columns} FROM entity e WHERE {compiled.where} ORDER BY {compiled.order} LIMIT ? OFFSET ?"
             values = [*compiled.values, query.limit + 1, query.offset]
             rows = self._all(sql, values)
             total = None
@@ -198,9 +211,7 @@ class SqliteRead:
                 total = int(self._one(count_sql, compiled.values[: compiled.where_count])[0])
         finally:
             self._slot.clear()
-        more = len(rows) > query.limit
-        entities = [_entity(r, stamps=query.stamps, at=query.alive_at) for r in rows[: query.limit]]
-        return Page(entities, total, entities[-1].id if more and entities else None)
+        return rows, total
 
     def list_ids(self, type_: str) -> list[str]:
         rows = self._all(

@@ -14,9 +14,9 @@ import apsw
 import msgspec
 import orjson
 
-from madang.hub.ports import AttributeUse, HistoryRow, NotificationRow, Page
+from madang.hub.ports import AttributeUse, BodyPage, HistoryRow, NotificationRow, Page
 from madang.model.change import CLOCK, DELETION, READING, RECORD, REFERENCE, Change, Transition
-from madang.model.entity import Attribute, Attributes, Entity, Reading, needs_care, next_expiry
+from madang.model.entity import Attribute, Attributes, Entity, Reading, needs_care, next_expiry, split_key
 from madang.model.record import Record
 from madang.model.time import Instant, day_of, parse_instant, render_instant
 from madang.ngsild.query import Query
@@ -229,11 +229,15 @@ class SqliteTx(SqliteRead):
         """Entities changed in this transaction."""
         self._dirty: dict[str, CachedEntity] = {}
         self._references: list[tuple[Any, ...]] = []
+        self._type_rows: list[tuple[str, int, bool]] = []
+        """Further types of entities that changed: (type, number, True to add or False to take away)."""
+        self._absent: set[str] = set()
+        """Ids that the file does not have: asked once in this transaction."""
         self._new_names: list[str] = []
         self._all_names: list[str] = []
         # What the running op did, to be undone alone.
         self._op_undo: list[tuple[str, CachedEntity | None, CachedEntity | None]] = []
-        self._op_marks = (0, 0, 0, 0)
+        self._op_marks = (0, 0, 0, 0, 0, 0)
         self._op_counters = self._counters
         self._op_messages: list[bytes] = []
         self._op_names: list[str] = []
@@ -252,7 +256,10 @@ class SqliteTx(SqliteRead):
         if not bulk:
             self._flush()
             self._db.execute("SAVEPOINT op")
-        self._op_marks = (len(self._log), len(self._history), len(self._quarantine), len(self.changes))
+        self._op_marks = (
+            len(self._log), len(self._history), len(self._quarantine), len(self.changes), len(self._references),
+            len(self._type_rows),
+        )  # fmt: skip
         self._op_undo = []
         self._op_messages = []
         self._op_names = []
@@ -268,8 +275,9 @@ class SqliteTx(SqliteRead):
 
     def undo_op(self) -> None:
         """The op raised: take back what it did, and nothing else."""
-        log, history, quarantine, changes = self._op_marks
+        log, history, quarantine, changes, references, type_rows = self._op_marks
         del self._log[log:], self._history[history:], self._quarantine[quarantine:], self.changes[changes:]
+        del self._references[references:], self._type_rows[type_rows:]
         for id_, before, dirty_before in reversed(self._op_undo):
             self._set_cached(id_, before)
             if dirty_before is None:
@@ -283,7 +291,6 @@ class SqliteTx(SqliteRead):
         self._new_names = [n for n in self._new_names if n in self._memory.names]
         self._counters = self._op_counters
         if not self._bulk:
-            self._references.clear()
             self._db.execute("ROLLBACK TO op")
             self._db.execute("RELEASE op")
             self._memory.load_days(self._db)
@@ -338,6 +345,13 @@ class SqliteTx(SqliteRead):
             if places:
                 _PLACE.run(db, places)
             self._dirty.clear()
+        if self._type_rows:
+            for type_, no, add in self._type_rows:
+                if add:
+                    db.execute("INSERT OR IGNORE INTO entity_type VALUES (?, ?)", (type_, no))
+                else:
+                    db.execute("DELETE FROM entity_type WHERE type = ? AND no = ?", (type_, no))
+            self._type_rows.clear()
         if self._log:
             _LOG.run(db, self._log)
             self._log.clear()
@@ -373,15 +387,16 @@ class SqliteTx(SqliteRead):
 
     def _place_row(self, cached: CachedEntity) -> tuple[Any, ...] | None:
         """The entity's row in the R*Tree when it must change."""
-        if cached.lon is not None and cached.lat is not None:
+        if cached.lon is not None and cached.lat is not None and not cached.many:
             lon, lat, box = cached.lon, cached.lat, cached.box
             if box is not None and box[0] <= lon <= box[2] and box[1] <= lat <= box[3]:
                 return None
             pad = PLACE_PAD_DEGREES
             cached.box = (lon - pad, lat - pad, lon + pad, lat + pad)
         else:
-            geometry = cached.attributes.get("location", {}).get("value")
-            bounds = _bounds(geometry) if isinstance(geometry, dict) else None
+            # One box around all instances of the location.
+            found = [a.get("value") for key, a in cached.attributes.items() if split_key(key)[0] == "location"]
+            bounds = _bounds({"geometries": [geometry for geometry in found if isinstance(geometry, dict)]})
             if bounds is None or bounds == cached.box:
                 return None
             cached.box = bounds
@@ -391,7 +406,7 @@ class SqliteTx(SqliteRead):
     def _direct(self) -> None:
         """Called before an op writes with SQL of its own."""
         if self._bulk:
-            raise RuntimeError("a bulk op may only remember messages, append readings and quarantine payloads")
+            raise RuntimeError("a bulk op may only remember messages, find and write entities and quarantine payloads")
 
     def _before_read(self) -> None:
         """SQL reads must see what this op and earlier ones buffered."""
@@ -412,6 +427,8 @@ class SqliteTx(SqliteRead):
         if cached is not None:
             self._memory.entities.move_to_end(id_)
             return cached
+        if id_ in self._absent:
+            return None
         row = self._one(
             "SELECT e.no, e.type, e.body, e.created_at, e.modified_at, e.observed_at, e.seq, e.lon, e.lat,"
             " p.west, p.south, p.east, p.north, e.deleted, e.types, e.scopes, e.expires_at, e.wakes_at, e.many, e.stamps"
@@ -420,6 +437,7 @@ class SqliteTx(SqliteRead):
             (id_,),
         )
         if row is None:
+            self._absent.add(id_)
             return None
         cached = CachedEntity(row[0], id_, row[1], row[3])
         if row[13]:
@@ -568,8 +586,10 @@ class SqliteTx(SqliteRead):
             cached.expires_at = expires_at or None
         cached.mark(attributes, self._now, removed)
         self._write_whole(cached, merged, self._now, seq)
-        cached.wakes_at = next_expiry(merged, cached.expires_at)
-        cached.many = int(needs_care(merged))
+        # What was plain and does not expire stays so: only what was written needs a look.
+        looked_at = merged if cached.many or cached.wakes_at is not None else attributes
+        cached.wakes_at = next_expiry(looked_at, cached.expires_at)
+        cached.many = int(needs_care(looked_at))
         change = Change(
             seq=seq,
             kind=REFERENCE if reference else READING,
@@ -596,14 +616,8 @@ class SqliteTx(SqliteRead):
         if len(further) < 2:
             further = ()
         if further != cached.types:
-            self._direct()
-            if cached.types:
-                self._db.executemany(
-                    "DELETE FROM entity_type WHERE type = ? AND no = ?", [(t, cached.no) for t in cached.types]
-                )
-            self._db.executemany(
-                "INSERT INTO entity_type VALUES (?, ?)", [(t, cached.no) for t in further if t != type_]
-            )
+            self._type_rows += [(t, cached.no, False) for t in cached.types]
+            self._type_rows += [(t, cached.no, True) for t in further if t != type_]
         cached.type, cached.types = type_, further
 
     def _write_whole(self, cached: CachedEntity, attributes: Attributes, observed_at: Instant, seq: int) -> None:
@@ -840,6 +854,10 @@ class SqliteTx(SqliteRead):
     def query(self, query: Query) -> Page:
         self._before_read()
         return super().query(query)
+
+    def query_bodies(self, query: Query) -> BodyPage:
+        self._before_read()
+        return super().query_bodies(query)
 
     def list_ids(self, type_: str) -> list[str]:
         self._before_read()
