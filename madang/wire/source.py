@@ -177,7 +177,7 @@ def describe_delivery(source: Source) -> dict[str, str]:
     """What an acknowledgement of this source means, and how repeats are known, in words for its page."""
     mapping = source.mapping
     answer = "PUBACK" if source.protocol == "mqtt" else "HTTP 2xx"
-    ko, en = f"{answer}은(는) 저장이 끝났음을 뜻합니다. ", f"{answer} means that the message is stored. "
+    ko, en = f"{answer} 응답은 저장이 끝났다는 뜻입니다. ", f"{answer} means that the message is stored. "
     if mapping.sequence and (mapping.time is not None or mapping.sequence_for_life):
         ko += "같은 메시지가 다시 오면 장치의 일련번호로 알아보고 한 번만 셉니다."
         en += "A message that comes again is known by the device's sequence number and counted once."
