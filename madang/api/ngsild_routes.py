@@ -3,7 +3,16 @@
 from typing import Any
 
 from madang.access.roles import ENTITY_READ, ENTITY_WRITE, SOURCE_MANAGE, SOURCE_READ
-from madang.api.handlers.ngsild import attributes, batch, contexts, discovery, entities, provision, registrations
+from madang.api.handlers.ngsild import (
+    attributes,
+    batch,
+    contexts,
+    discovery,
+    entities,
+    provision,
+    registration_subscriptions,
+    registrations,
+)
 from madang.api.route import PUBLIC, Param, Route
 from madang.hub.contexts import KINDS
 
@@ -160,4 +169,29 @@ _REGISTRATIONS = (
           registrations.delete_registration, status=204, tag="ngsi-ld"),
 )  # fmt: skip
 
-NGSILD: tuple[Route, ...] = (*_ENTITIES, *_ATTRIBUTES, *_BATCHES, *_DISCOVERY, *_CONTEXTS, *_REGISTRATIONS)
+_SUBSCRIPTIONS = "/ngsi-ld/v1/csourceSubscriptions"
+_SUBSCRIPTIONS_TO = (
+    Route("POST", _SUBSCRIPTIONS, SOURCE_MANAGE, "Subscribe to registrations (5.11.2)",
+          registration_subscriptions.create_subscription, request=dict[str, Any], status=201, tag="ngsi-ld"),
+    Route("GET", _SUBSCRIPTIONS, SOURCE_READ, "Subscriptions to registrations (5.11.5)",
+          registration_subscriptions.query_subscriptions, response=list[dict[str, Any]], tag="ngsi-ld",
+          parameters=(Param("limit", "integer", "subscriptions at most", default=100, minimum=1, maximum=1_000),
+                      Param("offset", "integer", "subscriptions to pass over", default=0, minimum=0, maximum=10_000_000),
+                      Param("count", "boolean", "answer NGSILD-Results-Count"))),
+    Route("GET", f"{_SUBSCRIPTIONS}/{{id}}", SOURCE_READ, "Retrieve a subscription to registrations (5.11.4)",
+          registration_subscriptions.get_subscription, response=dict[str, Any], tag="ngsi-ld"),
+    Route("PATCH", f"{_SUBSCRIPTIONS}/{{id}}", SOURCE_MANAGE, "Change a subscription to registrations (5.11.3)",
+          registration_subscriptions.update_subscription, request=dict[str, Any], status=204, tag="ngsi-ld"),
+    Route("DELETE", f"{_SUBSCRIPTIONS}/{{id}}", SOURCE_MANAGE, "Delete a subscription to registrations (5.11.6)",
+          registration_subscriptions.delete_subscription, status=204, tag="ngsi-ld"),
+)  # fmt: skip
+
+NGSILD: tuple[Route, ...] = (
+    *_ENTITIES,
+    *_ATTRIBUTES,
+    *_BATCHES,
+    *_DISCOVERY,
+    *_CONTEXTS,
+    *_REGISTRATIONS,
+    *_SUBSCRIPTIONS_TO,
+)

@@ -37,7 +37,8 @@ def _server_options(default_data: str) -> Callable[[F], F]:
                 click.option(
                     "--allow-private-addresses",
                     is_flag=True,
-                    help="Let requests name addresses of this machine and of private networks (@contexts).",
+                    help="Ask addresses of this machine and of private networks when requests name them: @contexts, context"
+                    " sources, subscribers.",
                 ),
                 click.option(
                     "--anonymous-role",

@@ -22,6 +22,7 @@ from madang.hub.ingest import Ingest
 from madang.hub.parameters import Parameters
 from madang.hub.ports import Clock, Read, Store, StoreError, Tx
 from madang.hub.records import Records
+from madang.hub.registration_subscriptions import RegistrationSubscriptions
 from madang.hub.registrations import Registrations
 from madang.hub.registry import Registry
 from madang.hub.sources import Sources
@@ -89,6 +90,9 @@ class Hub:
         self.sources = Sources(store, clock, secrets.token_hex)
         self.contexts = Contexts(store, self.real_clock, http, lambda: secrets.token_hex(16))
         self.registrations = Registrations(store, self.real_clock, lambda: secrets.token_hex(16))
+        self.registration_subscriptions = RegistrationSubscriptions(
+            store, self.real_clock, self.registrations, self.contexts, http, lambda: secrets.token_hex(16)
+        )
         self.alias = self._alias()
         self.federation = Federation(self.registrations, self.contexts, http, self.real_clock, self.alias)
         self.records = Records(store, clock, tuple(self.registry.record_types.values()), self.parameters.value)

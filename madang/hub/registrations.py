@@ -13,15 +13,13 @@ from madang.hub.ports import Clock, Store, Tx
 from madang.model.time import Instant
 from madang.ngsild.context import Context
 from madang.ngsild.errors import ALREADY_EXISTS, CONFLICT, OPERATION_NOT_SUPPORTED, RESOURCE_NOT_FOUND, NgsiLdError
-from madang.ngsild.match import in_place, matches
-from madang.ngsild.query import Near, Node, Query, Spatial
+from madang.ngsild.query import Query
 from madang.ngsild.registration import (
     EXCLUSIVE,
     REDIRECT,
     Registration,
-    Selection,
-    in_time,
-    matching,
+    Search,
+    meets,
     merge_registration,
     overlaps,
     parse_registration,
@@ -41,17 +39,8 @@ class Kept(Struct, frozen=True):
     modified_at: Instant
 
 
-class Search(Struct, frozen=True):
-    """What `GET /csourceRegistrations` asks (clause 5.10.2)."""
-
-    selection: Selection = Selection()
-    filters: tuple[Node, ...] = ()
-    """csf, q and scopeQ, over the registration's own members."""
-    place: Near | Spatial | None = None
-    timerel: str | None = None
-    time_at: Instant = 0
-    end_at: Instant = 0
-    interval: str = "observationInterval"
+Listener = Callable[[Registration | None, Registration | None], None]
+"""Hears of a registration as it was before and as it is now; None: it was not, it is no more."""
 
 
 class Registrations:
@@ -62,6 +51,7 @@ class Registrations:
         self._clock = clock
         self._new_id = new_id
         self._lock = asyncio.Lock()
+        self._listeners: list[Listener] = []
         self._all: dict[str, Registration] = {}
         with store.read() as read:
             for id_, document in read.list_documents(_KIND):
@@ -86,17 +76,15 @@ class Registrations:
 
     def search(self, search: Search) -> list[Registration]:
         """Those that meet every condition, oldest first."""
-        found = []
-        for registration in self.list_active():
-            seen = registration.as_entity
-            if (
-                matching(registration, search.selection)
-                and in_time(registration, search.timerel, search.time_at, search.end_at, search.interval)
-                and all(matches(seen, node) for node in search.filters)
-                and in_place(seen, search.place)
-            ):
-                found.append(registration)
-        return found
+        return [registration for registration in self.list_active() if meets(registration, search)]
+
+    def subscribe(self, listener: Listener) -> None:
+        """Call `listener` after every change, from the event loop: it must return at once and never raise."""
+        self._listeners.append(listener)
+
+    def _tell(self, before: Registration | None, after: Registration | None) -> None:
+        for listener in self._listeners:
+            listener(before, after)
 
     # ── writing ─────────────────────────────────────────────────────────────
 
@@ -127,9 +115,10 @@ class Registrations:
     async def delete(self, id_: str) -> None:
         """Raises NgsiLdError (ResourceNotFound)."""
         async with self._lock:
-            self.get(id_)
+            known = self.get(id_)
             await asyncio.wrap_future(self._store.write(lambda tx: tx.put_document(_KIND, id_, None)))
             del self._all[id_]
+            self._tell(known, None)
 
     async def _put(self, registration: Registration) -> None:
         others = [known for known in self.list_active() if known.id != registration.id]
@@ -143,7 +132,9 @@ class Registrations:
             tx.put_document(_KIND, registration.id, msgspec.json.encode(kept))
 
         await asyncio.wrap_future(self._store.write(op))
+        before = self._all.get(registration.id)
         self._all[registration.id] = registration
+        self._tell(before, registration)
 
     def _forget_expired(self) -> None:
         """Let go of what has expired (clause 5.2.9: the registration ceases to exist)."""

@@ -16,8 +16,10 @@ from madang.model.time import Instant, parse_instant, render_instant
 from madang.ngsild.context import Context
 from madang.ngsild.errors import NgsiLdError
 from madang.ngsild.geo import check_geometry, is_geometry
+from madang.ngsild.match import in_place, matches
 from madang.ngsild.names import check_id, is_uri
 from madang.ngsild.operations import DEFAULT_OPERATIONS, expand_operations
+from madang.ngsild.query import Near, Node, Spatial
 from madang.ngsild.regular import check_regular
 from madang.ngsild.scope import parse_scopes
 
@@ -68,6 +70,19 @@ class Selection(Struct, frozen=True):
     ids: tuple[str, ...] = ()
     id_pattern: str | None = None
     names: tuple[str, ...] = ()
+
+
+class Search(Struct, frozen=True):
+    """What is asked of registrations (clause 5.10.2)."""
+
+    selection: Selection = Selection()
+    filters: tuple[Node, ...] = ()
+    """csf, q and scopeQ, over the registration's own members."""
+    place: Near | Spatial | None = None
+    timerel: str | None = None
+    time_at: Instant = 0
+    end_at: Instant = 0
+    interval: str = "observationInterval"
 
 
 class Registration(Struct, frozen=True, dict=True):
@@ -173,7 +188,7 @@ def _member(name: str, value: Any, context: Context, now: Instant) -> tuple[bool
         expand_operations(value)
         return True, value
     if name == "contextSourceInfo":
-        return True, _pairs(value, name)
+        return True, check_pairs(value, name)
     if name == "management":
         return True, _management(value, name)
     if name == "localOnly":
@@ -206,10 +221,7 @@ def _information(value: Any, context: Context) -> list[dict[str, Any]]:
             raise NgsiLdError("must be an object with entities, propertyNames or relationshipNames", where)
         stored: dict[str, Any] = {}
         if "entities" in item:
-            entities = item["entities"]
-            if not isinstance(entities, list) or not 1 <= len(entities) <= INFORMATION_MAX:
-                raise NgsiLdError(f"must be an array of 1 to {INFORMATION_MAX} objects", f"{where}.entities")
-            stored["entities"] = [_entity(e, f"{where}.entities[{n}]", context) for n, e in enumerate(entities)]
+            stored["entities"] = parse_entities(item["entities"], f"{where}.entities", context)
         for name in ("propertyNames", "relationshipNames"):
             if name in item:
                 names = item[name]
@@ -218,6 +230,13 @@ def _information(value: Any, context: Context) -> list[dict[str, Any]]:
                 stored[name] = [context.stored_name(n, f"{where}.{name}") for n in names]
         found.append(stored)
     return found
+
+
+def parse_entities(value: Any, where: str, context: Context) -> list[dict[str, Any]]:
+    """An array of EntityInfo as it is stored. Raises NgsiLdError."""
+    if not isinstance(value, list) or not 1 <= len(value) <= INFORMATION_MAX:
+        raise NgsiLdError(f"must be an array of 1 to {INFORMATION_MAX} objects", where)
+    return [_entity(entity, f"{where}[{place}]", context) for place, entity in enumerate(value)]
 
 
 def _entity(value: Any, where: str, context: Context) -> dict[str, Any]:
@@ -258,7 +277,7 @@ def _instant(value: Any, where: str) -> str:
         raise NgsiLdError("must be a date-time such as 2026-11-23T02:14:09Z", where) from None
 
 
-def _pairs(value: Any, where: str) -> list[dict[str, str]]:
+def check_pairs(value: Any, where: str) -> list[dict[str, str]]:
     """KeyValuePair (5.2.22): header names and values to send along."""
     if not isinstance(value, list) or not 1 <= len(value) <= PAIRS_MAX:
         raise NgsiLdError(f"must be an array of 1 to {PAIRS_MAX} objects with key and value", where)
@@ -357,6 +376,17 @@ def concerns(entity: EntityInfo, asked: Selection) -> bool:
     return asked.id_pattern is None or entity.id is None or re.search(asked.id_pattern, entity.id) is not None
 
 
+def meets(registration: Registration, search: Search) -> bool:
+    """Does the registration meet every condition?"""
+    seen = registration.as_entity
+    return (
+        bool(matching(registration, search.selection))
+        and in_time(registration, search.timerel, search.time_at, search.end_at, search.interval)
+        and all(matches(seen, node) for node in search.filters)
+        and in_place(seen, search.place)
+    )
+
+
 def overlaps(new: Registration, known: Registration) -> bool:
     """Do both cover an attribute of one entity, and is that forbidden because `known` holds it exclusively (4.3.6.3)?"""
     if known.mode != EXCLUSIVE or new.mode not in (EXCLUSIVE, REDIRECT):
@@ -426,10 +456,15 @@ def _shown(item: dict[str, Any], context: Context) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, value in item.items():
         if name == "entities":
-            shown[name] = [{k: _shown_types(v, context) if k == "type" else v for k, v in e.items()} for e in value]
+            shown[name] = shown_entities(value, context)
         else:
             shown[name] = [context.shown_name(n) for n in value]
     return shown
+
+
+def shown_entities(entities: list[dict[str, Any]], context: Context) -> list[dict[str, Any]]:
+    """An array of EntityInfo in the reader's names."""
+    return [{k: _shown_types(v, context) if k == "type" else v for k, v in e.items()} for e in entities]
 
 
 def _shown_types(types: Any, context: Context) -> Any:

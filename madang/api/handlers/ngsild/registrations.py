@@ -8,14 +8,13 @@ from madang.access.roles import SOURCE_MANAGE
 from madang.api.handlers.ngsild.common import JSON, JSON_LD, accepted
 from madang.api.handlers.ngsild.context_of import context_headers, context_of_body, context_of_link
 from madang.api.route import Answer, Call
-from madang.hub.registrations import Search
 from madang.ngsild.context import Context
 from madang.ngsild.errors import NgsiLdError
 from madang.ngsild.geo import parse_geo_query
 from madang.ngsild.names import check_id
 from madang.ngsild.q import parse_q
 from madang.ngsild.query import Node
-from madang.ngsild.registration import Selection, render_registration
+from madang.ngsild.registration import Search, Selection, render_registration
 from madang.ngsild.regular import check_regular
 from madang.ngsild.scope import parse_scope_q
 
@@ -54,7 +53,7 @@ async def query_registrations(call: Call) -> Answer:
     found = call.hub.registrations.search(search_of(call.query, context))
     page = found[offset : offset + limit]
     documents = [render_registration(r, context, sys_attrs=_sys_attrs(call), hidden=_hidden(call)) for r in page]
-    headers = _page_links(call, limit, offset, more=offset + limit < len(found))
+    headers = registration_links(call, PATH, limit, offset, more=offset + limit < len(found))
     if call.query.get("count") or "count" in (call.query.get("options") or ()):
         headers.append(("NGSILD-Results-Count", str(len(found))))
     if media_type == JSON_LD:
@@ -122,7 +121,7 @@ def _hidden(call: Call) -> tuple[str, ...]:
     return () if call.caller.may(SOURCE_MANAGE) else _SECRETS
 
 
-def _page_links(call: Call, limit: int, offset: int, *, more: bool) -> list[tuple[str, str]]:
+def registration_links(call: Call, path: str, limit: int, offset: int, *, more: bool) -> list[tuple[str, str]]:
     """Link headers to the next and the previous page (clause 6.3.10)."""
     raw = call.scope.get("query_string", b"").decode("ascii", "replace")
     kept = [pair for pair in raw.split("&") if pair and pair.partition("=")[0] not in ("offset", "limit")]
@@ -130,5 +129,5 @@ def _page_links(call: Call, limit: int, offset: int, *, more: bool) -> list[tupl
     for relation, place, there in (("next", offset + limit, more), ("prev", max(0, offset - limit), offset > 0)):
         if there:
             target = "&".join([*kept, urlencode({"limit": limit, "offset": place})])
-            links.append(("Link", f'<{PATH}?{target}>; rel="{relation}"; type="{JSON_LD}"'))
+            links.append(("Link", f'<{path}?{target}>; rel="{relation}"; type="{JSON_LD}"'))
     return links
