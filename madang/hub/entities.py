@@ -133,6 +133,8 @@ class Entities:
         for key, given in fragment.attributes.items():
             old = entity.attributes.get(key)
             if old is None:
+                if "type" not in given:
+                    raise EntityWrong(f"{id_} has no attribute {_said(key)}, and the fragment does not say what it is")
                 changed[key] = without_nulls(given)
                 continue
             new = as_known(old, given, how.lang)

@@ -65,6 +65,13 @@ class Nulls(Enum):
     NONE = "none"
     PATCH = "patch"
     MERGE = "merge"
+    SIMPLE_MERGE = "simple merge"
+    """A merge whose attributes are plain values: an object is a value, never part of an attribute."""
+
+    @property
+    def in_values(self) -> bool:
+        """May a Null stand inside a JSON value?"""
+        return self in (Nulls.MERGE, Nulls.SIMPLE_MERGE)
 
 
 class ParsedEntity(Struct, frozen=True):
@@ -217,7 +224,8 @@ def parse_instances(
         if nulls is not Nulls.NONE and is_null_attribute(item):
             removed.append(key)
         else:
-            into[key] = parse_attribute(name, item, where, context, nulls, depth)
+            partial = nulls is Nulls.MERGE and isinstance(item, dict) and is_part(item)
+            into[key] = parse_attribute(name, item, where, context, nulls, depth, partial=partial)
 
 
 def _parse_quickly(name: str, value: dict[str, Any], where: str) -> Attribute | None:
@@ -298,7 +306,7 @@ def parse_attribute(
         member = VALUE_MEMBERS[kind]
         if member in value:
             attribute[member] = check_content(
-                kind, value[member], f"{where}.{member}", context, nullable=nulls is Nulls.MERGE
+                kind, value[member], f"{where}.{member}", context, nullable=nulls.in_values
             )
         elif not partial:
             raise NgsiLdError(f"is missing (a {kind} has it)", f"{where}.{member}")
@@ -400,6 +408,17 @@ def _parse_word(kind: str | None, key: str, given: Any, where: str, context: Con
     return stored if isinstance(given, list) else stored[0]
 
 
+def is_part(value: dict[Any, Any]) -> bool:
+    """Members of an attribute without its content, as a merge may have them: ``{"observedAt": …, "accuracy": {"value": 2}}``."""
+    return bool(value) and all(
+        key in _METADATA
+        or key == "datasetId"
+        or member == NULL_URN
+        or (isinstance(member, dict) and is_instance(member))
+        for key, member in value.items()
+    )
+
+
 def is_instance(value: dict[Any, Any]) -> bool:
     """Normalised or concise attribute, rather than a plain object value."""
     kind = value.get("type", value.get("@type"))
@@ -419,7 +438,7 @@ def _plain(name: str, value: Any, where: str, nulls: Nulls) -> Attribute:
     if name in _GEO_NAMES:
         raise NgsiLdError("must be a GeoJSON geometry or a GeoProperty", where)
     check_json(value, where)
-    if nulls is not Nulls.MERGE and holds_null(value):
+    if not nulls.in_values and holds_null(value):
         raise NgsiLdError("the NGSI-LD Null takes away and is no value", where)
     return {"type": "Property", "value": value}
 

@@ -15,6 +15,7 @@ from madang.ngsild.context import Context
 from madang.ngsild.errors import NgsiLdError
 from madang.ngsild.names import check_id
 from madang.ngsild.parse import Fragment, Nulls, ParsedEntity, parse_entity, parse_fragment
+from madang.ngsild.render import SIMPLIFIED
 
 BATCH_MAX = 1_000
 """Entities in one batch operation."""
@@ -56,8 +57,8 @@ async def update(call: Call) -> Answer:
 
 async def merge(call: Call) -> Answer:
     """POST /ngsi-ld/v1/entityOperations/merge: 204, 207 when some failed."""
-    form_of(call.query)
-    good, errors = await _fragments_of(call, Nulls.MERGE)
+    form, _ = form_of(call.query)
+    good, errors = await _fragments_of(call, Nulls.SIMPLE_MERGE if form == SIMPLIFIED else Nulls.MERGE)
     merging = merging_of(call)
 
     def run(items: list[Item]) -> "Future[Written]":

@@ -17,6 +17,7 @@ from madang.ngsild.errors import NgsiLdError
 from madang.ngsild.names import check_id
 from madang.ngsild.parse import Nulls, ParsedEntity, parse_entity, parse_fragment, parse_time
 from madang.ngsild.query import Query
+from madang.ngsild.render import SIMPLIFIED
 
 ENTITIES = "/ngsi-ld/v1/entities"
 
@@ -71,9 +72,9 @@ async def replace_entity(call: Call) -> Answer:
 async def merge_entity(call: Call) -> Answer:
     """PATCH /ngsi-ld/v1/entities/{id}"""
     id_ = check_id(call.path["id"])
-    form_of(call.query)
+    form, _ = form_of(call.query)
     document, context = await document_of(call, PATCHES)
-    fragment = parse_fragment(document, "", context, Nulls.MERGE)
+    fragment = parse_fragment(document, "", context, Nulls.SIMPLE_MERGE if form == SIMPLIFIED else Nulls.MERGE)
     _check_same(fragment.id, id_)
     types = type_selection(call.query, context)
     merging = merging_of(call)
