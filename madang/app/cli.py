@@ -13,6 +13,7 @@ from madang import __version__
 from madang.app.settings import LOOPBACK, MQTT_PORT, PORT, Settings, SettingsError, check_anonymous
 
 F = TypeVar("F", bound=Callable[..., Any])
+STORE_HELP = "sqlite:///FOLDER or postgresql://USER@HOST/DATABASE. Without it: SQLite in the data folder."
 
 
 def _server_options(default_data: str) -> Callable[[F], F]:
@@ -46,6 +47,7 @@ def _server_options(default_data: str) -> Callable[[F], F]:
                     help="For the conformance suite alone: a caller without a token gets this role. Refused unless everything"
                     " listens on this machine only.",
                 ),
+                click.option("--store", default="", help=STORE_HELP),
                 click.option(
                     "--log-format",
                     type=click.Choice(["auto", "json", "text"]),
@@ -184,12 +186,13 @@ def evaluate(service: str, seed: int, days: int, trucks: int, enriched: bool, de
     show_default=True,
     help="Data folder.",
 )
-def token(name: str, role: str, party: str | None, data: Path) -> None:
+@click.option("--store", default="", help=STORE_HELP)
+def token(name: str, role: str, party: str | None, data: Path, store: str) -> None:
     """Make a token and print it: it is shown this once. Works whether a server runs on the folder or not."""
     from madang.app.tokens import make_token
 
     try:
-        click.echo(make_token(data, name, role, party))
+        click.echo(make_token(data, name, role, party, store))
     except (ValueError, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
 
@@ -203,12 +206,13 @@ def token(name: str, role: str, party: str | None, data: Path) -> None:
     show_default=True,
     help="Data folder.",
 )
-def source_secret(source: str, data: Path) -> None:
+@click.option("--store", default="", help=STORE_HELP)
+def source_secret(source: str, data: Path, store: str) -> None:
     """Give a source a new secret and print it: it is shown this once. The old one ends at once."""
     from madang.app.tokens import new_source_secret
 
     try:
-        click.echo(new_source_secret(data, source))
+        click.echo(new_source_secret(data, source, store))
     except (LookupError, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
 
@@ -221,18 +225,59 @@ def source_secret(source: str, data: Path) -> None:
     show_default=True,
     help="Data folder.",
 )
-def doctor(data: Path) -> None:
+@click.option("--store", default="", help=STORE_HELP)
+def doctor(data: Path, store: str) -> None:
     """Look for what could go wrong on this machine and in a data folder; ends with 1 when something must be mended."""
     from madang.app.doctor import examine
 
     bad = False
-    for check in examine(data):
+    for check in examine(data, store):
         mark = {"ok": click.style("ok  ", fg="green"), "warn": click.style("warn", fg="yellow")}.get(
             check.state, click.style("FAIL", fg="red")
         )
         click.echo(f"{mark}  {check.what}: {check.detail}")
         bad = bad or check.state == "fail"
     sys.exit(1 if bad else 0)
+
+
+@main.group()
+def db() -> None:
+    """Make the tables of a PostgreSQL store, or bring them up to this version. The embedded store needs neither."""
+
+
+def _db_options(command: F) -> F:
+    tenant = click.option("--tenant", default="default", show_default=True, help="Whose schema: madang_TENANT.")
+    return click.option("--store", required=True, help="postgresql://USER@HOST/DATABASE")(tenant(command))
+
+
+@db.command("init")
+@_db_options
+def db_init(store: str, tenant: str) -> None:
+    """Make the schema and its tables, and PostGIS in the database where it is missing and the user may. May be repeated."""
+    from madang.app.database import run_init
+
+    _say_steps(run_init, store, tenant)
+
+
+@db.command("upgrade")
+@_db_options
+def db_upgrade(store: str, tenant: str) -> None:
+    """Run the migrations that have not run yet. Stop the servers and back up first."""
+    from madang.app.database import run_upgrade
+
+    _say_steps(run_upgrade, store, tenant)
+
+
+def _say_steps(run: Callable[[str, str], list[str]], store: str, tenant: str) -> None:
+    from madang.hub.ports import StoreError
+
+    try:
+        steps = run(store, tenant)
+    except StoreError as error:
+        raise click.ClickException(str(error)) from error
+    for step in steps:
+        click.echo(f"ran {step}")
+    click.echo("The schema is up to date.")
 
 
 @main.command()

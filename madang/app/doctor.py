@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from madang.app.control import NoServer, ask_server
+from madang.app.stores import folder_of, is_shared, missing_driver
 
 FREE_BYTES_MIN = 2 * 1024**3
 """A city of a thousand trucks writes about this much in a day."""
@@ -23,7 +24,7 @@ class Check(Struct, frozen=True):
     detail: str
 
 
-def examine(data: Path) -> Iterator[Check]:
+def examine(data: Path, store: str = "") -> Iterator[Check]:
     """Look at the machine, the installation and the data folder."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     yield Check("ok" if sys.version_info >= (3, 11) else "fail", "Python", f"{version} (3.11 or newer is needed)")
@@ -53,7 +54,7 @@ def examine(data: Path) -> Iterator[Check]:
         "permission",
         "writable" if os.access(data, os.W_OK) else "not writable",
     )
-    yield from _database(data)
+    yield from (_postgres(store) if is_shared(store) else _database(folder_of(store, data)))
     yield from _server(data)
 
 
@@ -76,6 +77,16 @@ def _database(data: Path) -> Iterator[Check]:
     yield Check(
         "ok" if sound else "fail", "database", f"sound, {size:.0f} MiB" if sound else f"damaged: {result[0][0]}"
     )
+
+
+def _postgres(store: str) -> Iterator[Check]:
+    try:
+        from madang.stores.postgres.look import examine_database
+    except ImportError as error:
+        yield Check("fail", "database", missing_driver(error))
+        return
+    for state, what, detail in examine_database(store):
+        yield Check(state, what, detail)
 
 
 def _server(data: Path) -> Iterator[Check]:

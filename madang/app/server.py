@@ -15,13 +15,14 @@ from madang.app.clocks import SystemClock
 from madang.app.control import Handler, serve_control
 from madang.app.services import load_services
 from madang.app.settings import LOOPBACKS, Settings, check_anonymous
+from madang.app.stores import is_shared, open_store
 from madang.connectors.http_client import HttpClient
 from madang.connectors.mqtt_listener import MqttListener
 from madang.hub.hub import City, Hub
 from madang.hub.outbox import ConsoleSender, FileSender, OutboxWorker
 from madang.hub.ports import Clock
 from madang.model.caller import SYSTEM
-from madang.stores.sqlite import SqliteStore
+from madang.stores.folder import lock_folder
 from madang.wire.source import Source
 
 log = structlog.get_logger("madang.server")
@@ -52,7 +53,13 @@ class Server:
         self.settings = settings
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         real_clock = SystemClock()
-        self.store = SqliteStore(settings.data, clock or real_clock, durable=durable)
+        # The embedded store locks its folder itself; here the folder holds the control socket and the outbox's files.
+        self._folder_lock = lock_folder(settings.data) if is_shared(settings.store) else None
+        try:
+            self.store = open_store(settings.store, settings.data, clock or real_clock, durable=durable)
+        except BaseException:
+            self._unlock()
+            raise
         try:
             self.hub = Hub(
                 self.store,
@@ -67,12 +74,14 @@ class Server:
             self.first_token = self._first_token()
         except BaseException:
             self.store.close()
+            self._unlock()
             raise
         self.mqtt = MqttListener(self.hub.ingest, self.hub.clock)
         self.outbox = OutboxWorker(
             self.store,
             self.hub.clock,
             {"console": ConsoleSender(), "sms": FileSender(settings.data / "outbox", self.hub.words)},
+            leads=self.hub.leads,
         )
         self._stopping = asyncio.Event()
         self._http: uvicorn.Server | None = None
@@ -183,7 +192,12 @@ class Server:
                 await asyncio.wait_for(task, 8)
         await asyncio.to_thread(self.hub.stop)
         await asyncio.to_thread(self.store.close)
+        self._unlock()
         log.info("madang has stopped")
+
+    def _unlock(self) -> None:
+        if self._folder_lock is not None:
+            self._folder_lock.close()
 
     # --- the command line's door ---
 
@@ -199,6 +213,7 @@ class Server:
                 "mqtt_port": self.mqtt.tcp_port,
                 "store": self.store.stats(),
                 "flow": self.hub.flow.figures(),
+                "leads": self.hub.leads(),
                 "failure": self.store.failure,
                 "paused": [f"{p.detector}/{p.key}: {p.error}" for p in self.hub.flow.runner.list_paused()],
             }

@@ -36,6 +36,8 @@ class Settings(Struct, frozen=True):
     anonymous_role: str = ""
     """Role of callers without a token, for the conformance suite, which sends none; empty: they are asked to log in. Only while
     everything listens on this machine alone."""
+    store: str = ""
+    """``sqlite:///FOLDER`` or ``postgresql://USER@HOST/DATABASE``; empty: SQLite in the data folder."""
     log_format: str = "auto"
     """``json``, ``text``, or ``auto`` (text on a terminal)."""
     log_level: str = "info"

@@ -44,6 +44,11 @@ OUTPUT_EVERY_S = 0.05
 LAG_MAX = 50_000
 """Changes that detectors may be behind before ingest slows its senders."""
 
+
+class Overtaken(Exception):
+    """The cursor is not where this process left it: another one has gone on. Nothing of the round was committed."""
+
+
 FindingSink = Callable[[Tx, Finding, str, int], object]
 """(tx, finding, finding id, seq): opens or joins an incident inside the transaction."""
 
@@ -71,6 +76,9 @@ class FlowHost:
         self._behind = True
         """True: read from the log, because memory does not hold everything after the runner's place."""
         self._last_commit = perf()
+        self._standing_by = False
+        self._cursor = 0
+        """The committed cursor, as far as this process knows."""
         self.runner = self._restore()
         self.findings = 0
         self.emits = 0
@@ -80,7 +88,7 @@ class FlowHost:
 
     def _restore(self) -> Runner:
         with self._store.read() as read:
-            seq = read.find_cursor(CONSUMER)
+            seq = self._cursor = read.find_cursor(CONSUMER)
             ref = self.build_ref(read, seq)
             paused = [msgspec.json.decode(body, type=Paused) for _, body in read.list_documents(PAUSED_KIND)]
             wakes = read.list_wakes()
@@ -99,6 +107,26 @@ class FlowHost:
         for record in read.list_record_versions_at(types, seq):
             ref.put_record(record)
         return ref
+
+    # --- one of several processes ---
+
+    def stand_by(self) -> None:
+        """Another process runs the detectors: only know how far they are. Called again and again while it is so."""
+        with self._wake:
+            self._behind = True
+            self._pending.clear()
+            self._pending_count = 0
+        self._standing_by = True
+        with self._store.read() as read:
+            self._cursor = read.find_cursor(CONSUMER)
+
+    def take_over(self) -> None:
+        """This process runs the detectors from now on, from what is committed."""
+        if not self._standing_by:
+            return
+        self.runner = self._restore()
+        self._committed_seq = -1
+        self._standing_by = False
 
     def _load_states(self, detector: str, keys: Sequence[str]) -> dict[str, bytes]:
         with self._store.read() as read:
@@ -152,7 +180,7 @@ class FlowHost:
 
     def lag(self) -> int:
         """Changes committed and not yet processed."""
-        return max(0, self._store.last_seq() - self.runner.seq)
+        return max(0, self._store.last_seq() - (self._cursor if self._standing_by else self.runner.seq))
 
     # --- one round ---
 
@@ -187,33 +215,41 @@ class FlowHost:
         snapshot = self.runner.take()
         if snapshot.seq <= self._committed_seq and not snapshot.outputs and not snapshot.states:
             return
-        future: Future[None] = self._store.write(lambda tx: self._write(tx, snapshot))
-        future.result()
+        future: Future[int] = self._store.write(lambda tx: self._write(tx, snapshot))
+        self.findings += future.result()
+        self.emits += sum(1 for output in snapshot.outputs if output.emit is not None)
         self.runner.committed(snapshot)
-        self._committed_seq = snapshot.seq
+        self._committed_seq = self._cursor = snapshot.seq
         self._last_commit = self._perf()
         for pause in snapshot.paused:
             logger.error(
                 "detector %s paused key %s from seq %d: %s", pause.detector, pause.key, pause.from_seq, pause.error
             )
 
-    def _write(self, tx: Tx, snapshot: Snapshot) -> None:
+    def _check_cursor(self, tx: Tx) -> None:
+        found = tx.find_cursor(CONSUMER)
+        if found != self._cursor:
+            raise Overtaken(f"detectors were at {self._cursor} and are at {found}: another process runs them")
+
+    def _write(self, tx: Tx, snapshot: Snapshot) -> int:
+        """Commit a round; gives how many findings are new."""
+        self._check_cursor(tx)
         tx.put_states(snapshot.states)
         tx.put_cursor(CONSUMER, snapshot.seq)
         for pause in snapshot.paused:
             tx.put_document(PAUSED_KIND, f"{pause.detector}/{pause.key}", msgspec.json.encode(pause))
-        for output in snapshot.outputs:
-            self._write_output(tx, output)
+        return sum([self._write_output(tx, output) for output in snapshot.outputs])
 
-    def _write_output(self, tx: Tx, output: Output) -> None:
+    def _write_output(self, tx: Tx, output: Output) -> bool:
+        """True when it brings a finding that was not there."""
         if output.emit is not None:
             emit = output.emit
             reading = Reading(emit.entity_id, emit.entity_type, emit.observed_at, emit.attributes)
             tx.append_reading(reading, f"detector:{output.detector}", tx.now)
-            self.emits += 1
         if output.finding is not None and tx.put_finding(output.id, output.seq, msgspec.json.encode(output.finding)):
             self._on_finding(tx, output.finding, output.id, output.seq)
-            self.findings += 1
+            return True
+        return False
 
     def settle(self, rounds_max: int = 10_000) -> None:
         """Run until the log holds nothing new and everything is committed: emitted observations are changes too. For
@@ -255,6 +291,7 @@ class FlowHost:
         snapshot = single.take()
 
         def write(tx: Tx) -> None:
+            self._check_cursor(tx)
             tx.put_states(snapshot.states)
             tx.put_document(PAUSED_KIND, f"{detector_id}/{key}", None)
             for output in snapshot.outputs:
@@ -271,9 +308,11 @@ class FlowHost:
     def close(self) -> None:
         """Commit what is processed and stop listening."""
         self._end()
+        if self._standing_by:
+            return
         try:
             self._commit()
-        except StoreError as error:
+        except (StoreError, Overtaken) as error:
             logger.warning(
                 "detector states were not committed at the stop (%s): the log is read again at the start", error
             )

@@ -15,7 +15,7 @@ from msgspec import Struct
 from madang.hub.contexts import Contexts
 from madang.hub.entities import expire_in
 from madang.hub.federation import Federation
-from madang.hub.flow import LAG_MAX, FlowHost
+from madang.hub.flow import LAG_MAX, FlowHost, Overtaken
 from madang.hub.http import Http
 from madang.hub.incidents import INCIDENT_PARAMETERS, Incidents
 from madang.hub.ingest import Ingest
@@ -36,6 +36,8 @@ from madang.services.contract import Service
 
 logger = logging.getLogger(__name__)
 
+ROLE = "hub"
+"""What only one of several processes on one store does: detectors, timers and deadlines, the outbox."""
 TICK_S = 0.2
 """Real seconds between looks at what is due: deadlines and timers fire at most this late."""
 CLOCK_MARK_EVERY = MINUTE
@@ -149,20 +151,44 @@ class Hub:
         self._on_stop.append(callback)
 
     def _flow_loop(self) -> None:
-        for again in self.flow.resume_all():
-            logger.error("detector %s key %s stays paused: %s", again.detector, again.key, again.error)
+        resumed = False
         while not self._stop.is_set():
             try:
+                if not self.leads():
+                    self.flow.stand_by()
+                    resumed = False
+                    self._stop.wait(TICK_S)
+                    continue
+                if not resumed:
+                    self.flow.take_over()
+                    self._resume_paused()
+                    resumed = True
                 if self.flow.run_once() == 0:
                     self.flow.wait(TICK_S)
+            except Overtaken as error:
+                # Another process leads now, or a commit succeeded whose outcome was not known: begin again from what is committed.
+                logger.warning("%s", error)
+                self.flow.stand_by()
+                resumed = False
             except StoreError as error:
                 logger.error("detectors wait for the store: %s", error)
                 self._stop.wait(FLOW_RETRY_S)
 
+    def _resume_paused(self) -> None:
+        for again in self.flow.resume_all():
+            logger.error("detector %s key %s stays paused: %s", again.detector, again.key, again.error)
+
+    def leads(self) -> bool:
+        """Is this the process that runs detectors, timers and the outbox? Any thread."""
+        return self.store.leads(ROLE)
+
     def _tick_loop(self) -> None:
         while not self._stop.wait(TICK_S):
             try:
-                self.tick()
+                if self.leads():
+                    self.tick()
+                else:
+                    self._tick_beside()
             except StoreError as error:
                 logger.error("deadlines and timers wait for the store: %s", error)
                 self._stop.wait(FLOW_RETRY_S)
@@ -184,12 +210,21 @@ class Hub:
             self.store.write(lambda tx: self._tick_in(tx, mark, keep_status)).result()
         if keep_status:
             self._last_status = now
+            self.sources.reload()
         if expired:
             self.store.write(lambda tx: expire_in(tx, self.registry)).result()
         day = day_of(now)
         if day != self._last_housekeeping_day:
             self._last_housekeeping_day = day
             self.store.write(lambda tx: self._housekeeping_in(tx, now)).result()
+
+    def _tick_beside(self) -> None:
+        """What a process does that does not lead: keep its own counters, and hear of sources that others changed."""
+        now = self.clock.now()
+        if now - self._last_status >= STATUS_EVERY:
+            self._last_status = now
+            self.store.write(self._save_in).result()
+            self.sources.reload()
 
     def _tick_in(self, tx: Tx, mark: bool, keep_status: bool) -> None:
         if mark:

@@ -71,21 +71,23 @@ class Ingest:
         count = len(messages)
         with self._count_lock:
             self._in_flight += count
+        stored = [0]
         try:
-            future = self._store.write(lambda tx: self._store_in(tx, source_id, messages, decoded), bulk=True)
+            future = self._store.write(lambda tx: self._store_in(tx, source_id, messages, decoded, stored), bulk=True)
         except BaseException:
             with self._count_lock:
                 self._in_flight -= count
             raise
-        future.add_done_callback(lambda done: self._settled(source_id, count, done))
+        future.add_done_callback(lambda done: self._settled(source_id, count, stored, done))
         return future
 
-    def _settled(self, source_id: str, count: int, future: "Future[list[Outcome]]") -> None:
+    def _settled(self, source_id: str, count: int, stored: list[int], future: "Future[list[Outcome]]") -> None:
         with self._count_lock:
             self._in_flight -= count
         if future.cancelled() or future.exception() is not None:
             return
         self.messages += count
+        self.readings += stored[0]
         statuses = [outcome.status for outcome in future.result()]
         self._sources.count(
             source_id,
@@ -96,9 +98,11 @@ class Ingest:
         )
 
     def _store_in(
-        self, tx: Tx, source_id: str, messages: Sequence[Message], decoded: Sequence[Decoded]
+        self, tx: Tx, source_id: str, messages: Sequence[Message], decoded: Sequence[Decoded], stored: list[int]
     ) -> list[Outcome]:
-        """The op: remember identities, append what is new, quarantine what was not understood."""
+        """The op: remember identities, append what is new, quarantine what was not understood. `stored[0]`: number of readings,
+        set and not added to, because an op may run again."""
+        stored[0] = 0
         keys: list[bytes] = []
         per_message: list[tuple[bytes | None, ...]] = []
         for message, one in zip(messages, decoded, strict=True):
@@ -118,7 +122,7 @@ class Ingest:
                 if key is None or next(fresh):
                     append(reading, source_id, message.received_at)
                     new += 1
-            self.readings += new
+            stored[0] += new
             if one.rejects and not (one.readings and not new):
                 # A repeat of a message that was stored is not quarantined again.
                 self._quarantine(tx, source_id, message, one)
@@ -161,7 +165,7 @@ class Ingest:
             if not decoded.readings:
                 first = decoded.rejects[0]
                 return Outcome(REJECTED, first.code, first.detail)
-            (outcome,) = self._store_in(tx, row.source, [message], [clean])
+            (outcome,) = self._store_in(tx, row.source, [message], [clean], [0])
             if not decoded.rejects:
                 tx.delete_quarantine(row_id)
                 return outcome

@@ -113,15 +113,22 @@ class OutboxWorker:
     """Runs in the server's event loop: `run` until `stop`."""
 
     def __init__(
-        self, store: Store, clock: Clock, senders: Mapping[str, Sender], jitter: Callable[[], float] | None = None
+        self,
+        store: Store,
+        clock: Clock,
+        senders: Mapping[str, Sender],
+        jitter: Callable[[], float] | None = None,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`senders`: by channel. `jitter`: numbers in [0, 1) that spread retries; tests hand in a seeded source."""
+        """`senders`: by channel. `jitter`: numbers in [0, 1) that spread retries; tests hand in a seeded source. `leads`: is it this
+        process that sends?"""
         self._store = store
         self._clock = clock
         self._senders = dict(senders)
         self._jitter = jitter or random.Random().random
         self._receivers: defaultdict[str, _Receiver] = defaultdict(_Receiver)
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._leads = leads
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self.counts = {"sent": 0, "failed": 0, "dead": 0}
@@ -132,7 +139,7 @@ class OutboxWorker:
         while not self._stopping.is_set():
             pause = POLL_S
             try:
-                if await self.start_due() > 0:
+                if await asyncio.to_thread(self._leads) and await self.start_due() > 0:
                     pause = 0.0
             except StoreError as error:
                 logger.error("the outbox waits for the store", error=str(error))

@@ -388,6 +388,9 @@ class Tx(Read, Protocol):
 class Store(Protocol):
     """The one place where things are kept."""
 
+    failure: str
+    """Why the last commit failed; empty when it did not."""
+
     def write(self, op: Callable[[Tx], T], *, bulk: bool = False) -> Future[T]:
         """Queue an op for the writer. A `bulk` op promises to use nothing but `remember_messages`, `append_reading`, `find_entity`,
         `put_entity` and `put_quarantine`: it needs no savepoint, which is what makes ingest fast. Raises StoreClosed after `close`."""
@@ -411,6 +414,10 @@ class Store(Protocol):
 
     def stats(self) -> dict[str, float]:
         """Figures for metrics: commits, ops, bytes, queue length …"""
+        ...
+
+    def set_durable(self, durable: bool) -> None:
+        """Whether a commit waits for the disk. Off is for filling in data that can be made again; blocks until it holds."""
         ...
 
     def close(self) -> None:

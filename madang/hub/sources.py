@@ -92,6 +92,16 @@ class Sources:
         self.put(with_secret(self.get(source_id), secret))
         return secret
 
+    def reload(self) -> None:
+        """Take in what other processes on the same store have changed. Called now and then by the ticker."""
+        with self._store.read() as read:
+            for id_, body in read.list_documents(KIND):
+                known = self._live.get(id_)
+                if known is None or encode_source(known.source) != body:
+                    live = _compile(read, msgspec.json.decode(body, type=Source))
+                    with self._lock:
+                        self._live[id_] = live
+
     def get(self, source_id: str) -> Source:
         """The source. Raises SourceNotFound."""
         return self.live(source_id).source
@@ -159,13 +169,24 @@ class Sources:
         return self.live(source_id).compiled.devices
 
     def save_in(self, tx: Tx) -> None:
-        """Keep the counters that changed (called now and then by the ticker)."""
+        """Keep the counters that changed, and take in what other processes counted (called now and then by the ticker)."""
         for id_, live in list(self._live.items()):
             status = live.status
-            now = (status.accepted, status.duplicates, status.rejected)
-            if now != live.saved:
+            kept = _kept(tx, id_)
+            others = (
+                kept.accepted - live.saved[0],
+                kept.duplicates - live.saved[1],
+                kept.rejected - live.saved[2],
+            )
+            changed = (status.accepted, status.duplicates, status.rejected) != live.saved
+            if any(others):
+                status.accepted += others[0]
+                status.duplicates += others[1]
+                status.rejected += others[2]
+                status.last_message_at = max(status.last_message_at or 0, kept.last_message_at or 0) or None
+            if changed:
                 tx.put_document(STATUS_KIND, id_, msgspec.json.encode(status))
-                live.saved = now
+            live.saved = (status.accepted, status.duplicates, status.rejected)
 
 
 def _compile(read: Read, source: Source) -> _Live:
@@ -176,6 +197,10 @@ def _compile(read: Read, source: Source) -> _Live:
         for id_ in read.list_ids(source.mapping.entity_type)
         if id_.startswith(before) and id_.endswith(after) and len(id_) > len(before) + len(after)
     ]
-    kept = read.find_document(STATUS_KIND, source.id)
-    status = SourceStatus() if kept is None else msgspec.json.decode(kept, type=SourceStatus)
-    return _Live(source, CompiledMapping(source, devices), status)
+    return _Live(source, CompiledMapping(source, devices), _kept(read, source.id))
+
+
+def _kept(read: Read, source_id: str) -> SourceStatus:
+    """The counters as they were kept last."""
+    kept = read.find_document(STATUS_KIND, source_id)
+    return SourceStatus() if kept is None else msgspec.json.decode(kept, type=SourceStatus)

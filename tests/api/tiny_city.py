@@ -20,8 +20,8 @@ from madang.model.finding import Evidence, Finding, Measure, Reason
 from madang.model.record import Record
 from madang.model.time import MINUTE, SECOND, parse_instant
 from madang.services.manure import SERVICE
-from madang.stores.sqlite import SqliteStore
 from madang.wire.source import Source
+from tests.stores.any_store import open_any
 
 START = parse_instant("2026-11-23T02:14:09Z")
 CARRIER_A, CARRIER_B = "urn:ngsi-ld:Organization:a", "urn:ngsi-ld:Organization:b"
@@ -96,7 +96,7 @@ def message(seq: int, truck: str, lon: float, weight: int, at: int, **more: Any)
 def build_city(folder: Path, *, console: Path | None = None, http: Http | None = None) -> TinyCity:
     """The city; `http` asks other servers for it. Close it with `close_city`."""
     clock = ManualClock(START)
-    store = SqliteStore(folder / "data", clock, durable=False)
+    store = open_any(folder / "data", clock, durable=False)
     city = City({"ko": "작은 마당", "en": "Tiny Madang"}, (126.4, 33.3, 126.6, 33.5), sample=True, speed=2.0)
     hub = Hub(store, clock, [SERVICE], city, http=http)
     hub.sources.put(SERVICE.sources[0])

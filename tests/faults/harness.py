@@ -22,6 +22,7 @@ import msgspec
 from madang.app.control import ask_server
 from madang.flow.memory_ref import MemoryRef
 from madang.flow.runner import Runner
+from madang.hub.ports import Store
 from madang.model.change import READING, Change
 from madang.model.entity import value_of
 from madang.model.finding import Finding
@@ -248,14 +249,17 @@ class Stored:
     """What a stopped server left in its folder."""
 
     def __init__(self, data: Path) -> None:
-        self.store = SqliteStore(data, SystemClock())
+        self.store = self._open(data)
         with self.store.read() as read:
             self.log: list[Change] = read.read_log(0, LIMIT)
         self.findings = self._findings(data)
 
+    def _open(self, data: Path) -> Store:
+        return SqliteStore(data, SystemClock())
+
     def _findings(self, data: Path) -> dict[str, Finding]:
         # Read apart from the store's own code.
-        db = sqlite3.connect(data / f"{self.store.path.stem}.db")
+        db = sqlite3.connect(data / "default.db")
         try:
             rows = db.execute("SELECT id, document FROM finding").fetchall()
         finally:

@@ -1,7 +1,8 @@
 """A Madang server as the fault tests run and kill it: the same wiring as `madang serve`, with one source whose secret the tests
 know, two small detectors whose findings can be counted by hand, and a clock that the test may set wrong.
 
-``python -m tests.faults.serve DATA HTTP_PORT MQTT_PORT [many-devices]``. ``DATA/clock-offset-s`` (optional) shifts its clock while it runs.
+``python -m tests.faults.serve DATA HTTP_PORT MQTT_PORT [many-devices] [--store=URL]``.
+``DATA/clock-offset-s`` (optional) shifts its clock while it runs.
 """
 
 import asyncio
@@ -46,7 +47,8 @@ async def main() -> None:
     faulthandler.register(signal.SIGUSR1)  # for the person who finds it hanging
     data, http_port, mqtt_port = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     source = replace(SOURCE, devices_max=2_000_000) if "many-devices" in sys.argv else SOURCE
-    settings = Settings(data=data, port=http_port, mqtt_port=mqtt_port)
+    store = next((a.partition("=")[2] for a in sys.argv if a.startswith("--store=")), "")
+    settings = Settings(data=data, port=http_port, mqtt_port=mqtt_port, store=store)
     server = Server(settings, clock=ShiftedClock(data / "clock-offset-s"), sources=[source], extra_detectors=DETECTORS)
     async with server, stop_on_signals(server):
         print("ready", flush=True)

@@ -17,7 +17,7 @@ from madang.model.time import SECOND, parse_instant
 from madang.ngsild.context import CORE
 from madang.ngsild.core_context import CORE_CONTEXT, CORE_TERMS
 from madang.ngsild.errors import NgsiLdError
-from madang.stores.sqlite import SqliteStore
+from tests.stores.any_store import open_any
 
 URL = "https://a.example/context.jsonld"
 SPEED = {"@context": {"speed": "https://a.example/v"}}
@@ -51,7 +51,7 @@ class Kept:
 
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock(parse_instant("2026-11-25T00:00:00Z"))
-        self.store = SqliteStore(folder, self.clock, durable=False)
+        self.store = open_any(folder, self.clock, durable=False)
         self.web = Web()
         self._numbers = count(1)
         self.contexts = self.again()

@@ -8,8 +8,8 @@ from madang.hub.flow import FlowHost
 from madang.hub.ports import StoreError
 from madang.model.entity import Reading, prop
 from madang.model.time import SECOND
-from madang.stores.sqlite import SqliteStore
 from tests.flow.counting import Counting, Echo
+from tests.stores.any_store import open_any
 from tests.stores.kit import T0, ManualClock
 
 
@@ -18,7 +18,7 @@ class City:
 
     def __init__(self, folder: Path, detectors=None) -> None:
         self.clock = ManualClock()
-        self.store = SqliteStore(folder, self.clock)
+        self.store = open_any(folder, self.clock)
         self.detectors = detectors or [Counting(), Echo()]
         self.host = FlowHost(self.store, self.detectors, {}, self.on_finding)
 

@@ -15,8 +15,8 @@ from madang.hub.ports import OutboxRow
 from madang.hub.record_errors import Forbidden
 from madang.model.caller import SYSTEM
 from madang.model.time import HOUR, SECOND
-from madang.stores.sqlite.store import SqliteStore
 from tests.hub.record_bench import NOON, WORKER, ToldClock
+from tests.stores.any_store import open_any
 
 
 class Wire:
@@ -51,7 +51,7 @@ class Post:
 
     def __init__(self, folder: Path) -> None:
         self.clock = ToldClock()
-        self.store = SqliteStore(folder, self.clock, durable=False)
+        self.store = open_any(folder, self.clock, durable=False)
         self.wire = Wire()
         self.worker = OutboxWorker(self.store, self.clock, {"sms": self.wire}, random.Random(7).random)
 

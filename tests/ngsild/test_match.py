@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from madang.app.clocks import ManualClock
+from madang.hub.ports import Store
 from madang.model.entity import Entity, point
 from madang.model.time import parse_instant
 from madang.ngsild.match import in_place, matches
@@ -28,7 +29,7 @@ from madang.ngsild.query import (
     Query,
     Spatial,
 )  # fmt: skip
-from madang.stores.sqlite import SqliteStore
+from tests.stores.any_store import open_any
 
 NOW = parse_instant("2026-11-25T00:00:00Z")
 SQUARE = {
@@ -54,8 +55,8 @@ ENTITIES = [
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStore]:
-    store = SqliteStore(tmp_path_factory.mktemp("match") / "data", ManualClock(NOW), durable=False)
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    store = open_any(tmp_path_factory.mktemp("match") / "data", ManualClock(NOW), durable=False)
     for e in ENTITIES:
         store.write(
             lambda tx, e=e: tx.put_entity(  # type: ignore[misc]
@@ -66,7 +67,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStore]:
     store.close()
 
 
-def in_store(store: SqliteStore, query: Query) -> list[str]:
+def in_store(store: Store, query: Query) -> list[str]:
     with store.read() as read:
         return [entity.id for entity in read.query(query).entities]
 
@@ -113,7 +114,7 @@ nodes: st.SearchStrategy[Node] = st.recursive(
 
 
 @given(nodes)
-def test_the_store_says_the_same(store: SqliteStore, node: Node) -> None:
+def test_the_store_says_the_same(store: Store, node: Node) -> None:
     """For every condition: the entities that meet it are those that the store finds."""
     assert [e.id for e in ENTITIES if matches(e, node)] == in_store(store, Query(where=node)), node
 
@@ -129,7 +130,7 @@ def test_the_store_says_the_same(store: SqliteStore, node: Node) -> None:
         ),
     ],
 )
-def test_places_too(store: SqliteStore, place: Near | Spatial) -> None:
+def test_places_too(store: Store, place: Near | Spatial) -> None:
     assert [e.id for e in ENTITIES if in_place(e, place)] == in_store(store, Query(place=place))
 
 

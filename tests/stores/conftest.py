@@ -1,14 +1,13 @@
 """The cluster that the tests of this folder share."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.stores.cluster import Cluster, open_cluster
+from tests.stores.any_store import shared_cluster
+from tests.stores.cluster import Cluster
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster() -> Cluster:
     """Without fsync: fast, and lost when the machine loses its power, which no test here is about."""
-    with open_cluster() as found:
-        yield found
+    found: Cluster = shared_cluster()
+    return found

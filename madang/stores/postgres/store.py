@@ -206,6 +206,10 @@ class PostgresStore:
             while rest:
                 rest = self._run_group(rest)
         if self._db is not None:
+            with contextlib.suppress(psycopg.Error):
+                self._db.execute(
+                    "SELECT pg_notify(%s, '')", (self._schema,)
+                )  # so that our follower need not wait to end
             self._db.close()
 
     def _run_group(self, group: list[_Pending]) -> list[_Pending]:
@@ -442,9 +446,9 @@ class PostgresStore:
             if self._closed:
                 return
             self._closed = True
+            self._stop_following.set()
             self._queue.put(None)
         self._writer.join()
-        self._stop_following.set()
         self._follower.join()
         self.leases.close()
         while True:

@@ -1,7 +1,6 @@
 """The embedded store: one writer thread with group commit, many readers, checkpoints off the commit path."""
 
 import contextlib
-import fcntl
 import logging
 import os
 import queue
@@ -14,8 +13,9 @@ from typing import Any, TypeVar
 
 import apsw
 
-from madang.hub.ports import Clock, Read, StoreClosed, StoreError, StoreFull, StoreLocked, Tx
+from madang.hub.ports import Clock, Read, StoreClosed, StoreError, StoreFull, Tx
 from madang.model.change import Change
+from madang.stores.folder import lock_folder
 from madang.stores.sqlite.reader import BUSY_TIMEOUT_MS, PlaceSlot, SqliteRead, configure
 from madang.stores.sqlite.schema import SchemaTooNew, prepare
 from madang.stores.sqlite.tx import SqliteTx, WriterMemory
@@ -61,7 +61,7 @@ class SqliteStore:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{tenant}.db"
         self._clock = clock
-        self._lock_file = _lock(folder)
+        self._lock_file = lock_folder(folder)
         try:
             self._writer_db, self._writer_slot = self._connect(writer=True, durable=durable)
             self._memory = WriterMemory(self._writer_db)
@@ -343,24 +343,6 @@ class SqliteStore:
             self._writer_db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._writer_db.close()
         self._lock_file.close()
-
-
-def _lock(folder: Path) -> Any:
-    """Hold the data folder. The kernel lets go of the lock when the process ends, however it ends."""
-    file = (folder / "lock").open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.seek(0)
-        holder = file.read().strip() or "unknown"
-        file.close()
-        raise StoreLocked(
-            f"another Madang (process {holder}) holds {folder}: stop it, or choose another folder with --data"
-        ) from error
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
 
 
 def _translate(error: apsw.Error) -> StoreError:
