@@ -266,7 +266,7 @@ class Federation:
             url += "?" + urlencode(parameters, quote_via=quote, safe=":,/;|()*!~")
         headers, body = _headers_and_body(registration, document, trigger, context, self.alias)
         try:
-            return await self._http.ask(
+            answer = await self._http.ask(
                 method,
                 url,
                 headers,
@@ -275,9 +275,13 @@ class Federation:
                 bytes_max=ANSWER_BYTES_MAX,
             )
         except HttpFailed:
+            self._registrations.count(registration.id, good=False)
             if "cooldown" in management:
                 self._paused[registration.id] = now + int(management["cooldown"]) * MILLISECOND
             raise
+        # Nothing found is an answer like another; a source that fails or refuses is not.
+        self._registrations.count(registration.id, good=answer.status < 400 or answer.status == 404)
+        return answer
 
 
 # ── requests ────────────────────────────────────────────────────────────────

@@ -237,6 +237,7 @@ class Hub:
         """Counters that are kept now and then."""
         self.sources.save_in(tx)
         self.contexts.save_in(tx)
+        self.registrations.save_in(tx)
 
     def _housekeeping_in(self, tx: Tx, now: Instant) -> None:
         tx.forget_messages(day_of(max(0, now - MESSAGE_DAYS * DAY)))

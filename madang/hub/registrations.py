@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from madang.hub.ports import Clock, Store, Tx
+from madang.hub.ports import Clock, Store, StoreError, Tx
 from madang.model.time import Instant
 from madang.ngsild.context import Context
 from madang.ngsild.errors import ALREADY_EXISTS, CONFLICT, OPERATION_NOT_SUPPORTED, RESOURCE_NOT_FOUND, NgsiLdError
@@ -19,6 +19,7 @@ from madang.ngsild.registration import (
     REDIRECT,
     Registration,
     Search,
+    Usage,
     meets,
     merge_registration,
     overlaps,
@@ -37,6 +38,7 @@ class Kept(Struct, frozen=True):
     document: dict[str, Any]
     created_at: Instant
     modified_at: Instant
+    usage: Usage = Usage()
 
 
 Listener = Callable[[Registration | None, Registration | None], None]
@@ -53,10 +55,13 @@ class Registrations:
         self._lock = asyncio.Lock()
         self._listeners: list[Listener] = []
         self._all: dict[str, Registration] = {}
+        self._usage: dict[str, Usage] = {}
+        self._dirty: set[str] = set()
         with store.read() as read:
             for id_, document in read.list_documents(_KIND):
                 kept = msgspec.json.decode(document, type=Kept)
                 self._all[id_] = read_registration(kept.document, kept.created_at, kept.modified_at)
+                self._usage[id_] = kept.usage
 
     # ── reading ─────────────────────────────────────────────────────────────
 
@@ -116,8 +121,14 @@ class Registrations:
         """Raises NgsiLdError (ResourceNotFound)."""
         async with self._lock:
             known = self.get(id_)
-            await asyncio.wrap_future(self._store.write(lambda tx: tx.put_document(_KIND, id_, None)))
+            # Out of memory first: `save_in` must not write what the store has just let go.
             del self._all[id_]
+            try:
+                await asyncio.wrap_future(self._store.write(lambda tx: tx.put_document(_KIND, id_, None)))
+            except StoreError:
+                self._all[id_] = known
+                raise
+            self._usage.pop(id_, None)
             self._tell(known, None)
 
     async def _put(self, registration: Registration) -> None:
@@ -125,7 +136,7 @@ class Registrations:
         for known in others:
             if overlaps(registration, known):
                 raise NgsiLdError(f"{known.id} holds an attribute of the same entity exclusively", "", CONFLICT)
-        kept = Kept(registration.document, registration.created_at, registration.modified_at)
+        kept = self._kept(registration)
 
         def op(tx: Tx) -> None:
             _check_entities(tx, registration)
@@ -135,6 +146,35 @@ class Registrations:
         before = self._all.get(registration.id)
         self._all[registration.id] = registration
         self._tell(before, registration)
+
+    def _kept(self, registration: Registration) -> Kept:
+        usage = self._usage.get(registration.id, Usage())
+        return Kept(registration.document, registration.created_at, registration.modified_at, usage)
+
+    # ── how it goes ─────────────────────────────────────────────────────────
+
+    def usage_of(self, id_: str) -> Usage:
+        """How a context source was asked so far."""
+        return self._usage.get(id_, Usage())
+
+    def count(self, id_: str, *, good: bool) -> None:
+        """A context source was asked, and answered or not."""
+        before, now = self.usage_of(id_), self._clock.now()
+        self._usage[id_] = Usage(
+            before.times_sent + 1,
+            before.times_failed + (not good),
+            now if good else before.last_success_at,
+            before.last_failure_at if good else now,
+        )
+        self._dirty.add(id_)
+
+    def save_in(self, tx: Tx) -> None:
+        """Keep the counters of those that were asked since the last time. Called by the writer."""
+        dirty, self._dirty = self._dirty, set()
+        for id_ in dirty:
+            registration = self._all.get(id_)
+            if registration is not None:
+                tx.put_document(_KIND, id_, msgspec.json.encode(self._kept(registration)))
 
     def _forget_expired(self) -> None:
         """Let go of what has expired (clause 5.2.9: the registration ceases to exist)."""

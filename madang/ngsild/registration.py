@@ -72,6 +72,15 @@ class Selection(Struct, frozen=True):
     names: tuple[str, ...] = ()
 
 
+class Usage(Struct, frozen=True):
+    """How a context source was asked so far (clause 5.2.9)."""
+
+    times_sent: int = 0
+    times_failed: int = 0
+    last_success_at: Instant = 0
+    last_failure_at: Instant = 0
+
+
 class Search(Struct, frozen=True):
     """What is asked of registrations (clause 5.10.2)."""
 
@@ -435,9 +444,14 @@ def _as_attributes(document: Mapping[str, Any]) -> Attributes:
 
 
 def render_registration(
-    registration: Registration, context: Context, *, sys_attrs: bool = False, hidden: Collection[str] = ()
+    registration: Registration,
+    context: Context,
+    *,
+    sys_attrs: bool = False,
+    hidden: Collection[str] = (),
+    usage: Usage | None = None,
 ) -> dict[str, Any]:
-    """The document, in the reader's names. `hidden`: members that this reader does not see."""
+    """The document, in the reader's names. `hidden`: members that this reader does not see; `usage`: how it went so far."""
     document: dict[str, Any] = {}
     for name, value in registration.document.items():
         if name in hidden:
@@ -446,6 +460,13 @@ def render_registration(
     document["information"] = [_shown(item, context) for item in registration.document["information"]]
     document.setdefault("mode", INCLUSIVE)
     document.setdefault("operations", list(DEFAULT_OPERATIONS))
+    if usage is not None and usage.times_sent:
+        failed = usage.last_failure_at > usage.last_success_at
+        document |= {"status": "failed" if failed else "ok", "timesSent": usage.times_sent}
+        if usage.times_failed:
+            document |= {"timesFailed": usage.times_failed, "lastFailure": render_instant(usage.last_failure_at)}
+        if usage.last_success_at:
+            document["lastSuccess"] = render_instant(usage.last_success_at)
     if sys_attrs:
         document["createdAt"] = render_instant(registration.created_at)
         document["modifiedAt"] = render_instant(registration.modified_at)

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from madang.api.handlers.ngsild.distribute import visible
 from madang.hub.http import HttpAnswer, HttpFailed, HttpTooLarge
+from madang.hub.registrations import Registrations
 from madang.model.entity import Entity
 from madang.ngsild.federation import Fragment
 from tests.api.tiny_city import TinyCity, build_city, close_city
@@ -272,6 +273,22 @@ def test_a_source_rests_after_a_failure(two: Two) -> None:
     two.here.clock.set(two.here.clock.now() + 61_000_000)
     two.ask("GET", f"{ENTITIES}/{BOAT}", status=404)
     assert len(two.net.heard) == 2
+
+
+def test_how_a_source_did_is_shown_and_kept(two: Two) -> None:
+    two.net.answers["odd.example"] = (404, {})
+    two.register(host="odd.example")
+    two.ask("GET", f"{ENTITIES}/{BOAT}", status=404)
+    shown = two.ask("GET", f"{SOURCES}/urn:r:0")
+    assert (shown["status"], shown["timesSent"], "timesFailed" in shown) == ("ok", 1, False)
+    two.net.answers["odd.example"] = (500, {})
+    two.here.clock.set(two.here.clock.now() + 1_000_000)
+    two.ask("GET", f"{ENTITIES}/{BOAT}", status=404)
+    two.here.hub.store.write(two.here.hub.registrations.save_in).result(10)
+    again = Registrations(two.here.hub.store, two.here.clock, lambda: "x")
+    assert (again.usage_of("urn:r:0").times_sent, again.usage_of("urn:r:0").times_failed) == (2, 1)
+    shown = two.ask("GET", f"{SOURCES}/urn:r:0")
+    assert (shown["status"], shown["timesFailed"]) == ("failed", 1) and shown["lastFailure"] > shown["lastSuccess"]
 
 
 def test_a_source_speaks_for_what_it_registered_alone(two: Two) -> None:

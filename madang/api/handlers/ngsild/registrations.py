@@ -14,7 +14,7 @@ from madang.ngsild.geo import parse_geo_query
 from madang.ngsild.names import check_id
 from madang.ngsild.q import parse_q
 from madang.ngsild.query import Node
-from madang.ngsild.registration import Search, Selection, render_registration
+from madang.ngsild.registration import Registration, Search, Selection, render_registration
 from madang.ngsild.regular import check_regular
 from madang.ngsild.scope import parse_scope_q
 
@@ -38,7 +38,7 @@ async def get_registration(call: Call) -> Answer:
     media_type = accepted(call)
     context = await context_of_link(call)
     registration = call.hub.registrations.get(check_id(call.path["id"]))
-    document = render_registration(registration, context, sys_attrs=_sys_attrs(call), hidden=_hidden(call))
+    document = _shown(call, registration, context)
     if media_type == JSON_LD:
         document["@context"] = context.value
         return Answer(document, 200, (), media_type)
@@ -52,7 +52,7 @@ async def query_registrations(call: Call) -> Answer:
     limit, offset = call.query["limit"], call.query["offset"]
     found = call.hub.registrations.search(search_of(call.query, context))
     page = found[offset : offset + limit]
-    documents = [render_registration(r, context, sys_attrs=_sys_attrs(call), hidden=_hidden(call)) for r in page]
+    documents = [_shown(call, registration, context) for registration in page]
     headers = registration_links(call, PATH, limit, offset, more=offset + limit < len(found))
     if call.query.get("count") or "count" in (call.query.get("options") or ()):
         headers.append(("NGSILD-Results-Count", str(len(found))))
@@ -113,12 +113,14 @@ def search_of(query: dict[str, Any], context: Context) -> Search:
     )
 
 
-def _sys_attrs(call: Call) -> bool:
-    return "sysAttrs" in (call.query.get("options") or ())
-
-
-def _hidden(call: Call) -> tuple[str, ...]:
-    return () if call.caller.may(SOURCE_MANAGE) else _SECRETS
+def _shown(call: Call, registration: Registration, context: Context) -> dict[str, Any]:
+    return render_registration(
+        registration,
+        context,
+        sys_attrs="sysAttrs" in (call.query.get("options") or ()),
+        hidden=() if call.caller.may(SOURCE_MANAGE) else _SECRETS,
+        usage=call.hub.registrations.usage_of(registration.id),
+    )
 
 
 def registration_links(call: Call, path: str, limit: int, offset: int, *, more: bool) -> list[tuple[str, str]]:
