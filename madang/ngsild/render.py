@@ -15,6 +15,7 @@ from madang.ngsild.names import CORE_CONTEXT
 from madang.ngsild.patch import content_of
 from madang.ngsild.project import Projection
 from madang.ngsild.values import VALUE_MEMBERS
+from madang.ngsild.versions import Version, as_known
 
 NORMALIZED, CONCISE, SIMPLIFIED = "normalized", "concise", "simplified"
 INLINE, FLAT = "inline", "flat"
@@ -65,6 +66,9 @@ class View(Struct, frozen=True):
     contained_by: frozenset[str] = frozenset()
     """Ids of entities that the reader has already: links to them are not followed."""
 
+    version: Version | None = None
+    """The version of the standard that the reader knows; None: the current one."""
+
     @property
     def is_plain(self) -> bool:
         """Attributes are shown as they are stored, as far as they are shown."""
@@ -75,6 +79,7 @@ class View(Struct, frozen=True):
             and self.datasets is None
             and self.languages is None
             and self.join is None
+            and self.version is None
         )
 
     def shows(self, member: str) -> bool:
@@ -143,6 +148,8 @@ def _render_instance(entity: Entity, key: str, attribute: Attribute, view: View,
     if view.languages is not None and attribute.get("type") == "LanguageProperty":
         attribute = in_language(attribute, view.languages)
     shown = show_attribute(attribute, view)
+    if view.version is not None:
+        shown = as_known(shown, view.version)
     if view.sys_attrs and view.form != SIMPLIFIED:
         created, modified = entity.stamps.get(key, (entity.created_at, entity.modified_at))
         shown["createdAt"], shown["modifiedAt"] = render_instant(created), render_instant(modified)

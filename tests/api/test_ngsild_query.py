@@ -214,3 +214,21 @@ def test_a_caller_who_acts_for_a_party_sees_nothing_undeclared_and_looks_into_no
     assert shops.get(f"{ENTITIES}/urn:s:1", headers=carrier).status_code == 404
     query = f"{ENTITIES}?type=Vehicle&join=inline&q={quote('owner{name}')}"
     assert {e["owner"]["object"] for e in shops.get(query, headers=carrier).json()} <= {"urn:ngsi-ld:Organization:a"}
+
+
+def test_a_reader_of_an_older_version_gets_what_it_knows(shops: TestClient, city: TinyCity) -> None:
+    def get(path: str, prefer: str) -> Any:
+        return shops.get(f"{ENTITIES}{path}", headers=city.auth("officer") | {"Prefer": prefer})
+
+    old = get("/urn:s:1", "ngsi-ld=1.5")
+    assert (old.status_code, old.headers["preference-applied"]) == (203, "ngsi-ld=1.5")
+    assert old.json()["kind"] == {"type": "Property", "value": "bakery"}
+    assert old.json()["data"] == {"type": "Property", "value": {"deep": {"n": 1}}}
+    assert old.json()["name"]["type"] == "LanguageProperty"
+    assert get("/urn:s:1", "ngsi-ld=1.3").json()["name"]["value"] == {"ko": "가게", "en": "shop"}
+    new = get("/urn:s:1", "ngsi-ld=1.9")
+    assert (new.status_code, new.headers["preference-applied"]) == (200, "ngsi-ld=1.9")
+    assert new.json()["kind"]["type"] == "VocabProperty"
+    assert get("?type=Person", "ngsi-ld=1.5").status_code == 203
+    assert get("?type=Person&q=boss", "ngsi-ld=1.5").status_code == 200
+    assert get("/urn:s:1", "ngsi-ld=3.0").status_code == 400

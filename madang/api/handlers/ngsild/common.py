@@ -14,6 +14,7 @@ from madang.ngsild.project import Projection, parse_projection
 from madang.ngsild.query import Node
 from madang.ngsild.render import CONCISE, FLAT, INLINE, NORMALIZED, SIMPLIFIED, View
 from madang.ngsild.types import parse_types
+from madang.ngsild.versions import CURRENT, Version, preferred_version
 
 JSON, JSON_LD, GEO_JSON = "application/json", "application/ld+json", "application/geo+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -148,6 +149,18 @@ def view_of(query: dict[str, Any], context: Context, form: str, options: set[str
 
 def _dataset(text: str) -> str:
     return text if text == "@none" else check_id(text, "datasetId")
+
+
+def version_of(call: Call) -> Version | None:
+    """The older version of the standard that the reader asks for (clause 4.3.6.8); None: the current one."""
+    version = preferred_version(call.headers.get("prefer", ""))
+    return None if version is None or version >= CURRENT else version
+
+
+def version_headers(call: Call) -> tuple[tuple[str, str], ...]:
+    """The header that tells which version the answer is for, when one was asked for (RFC 7240)."""
+    version = preferred_version(call.headers.get("prefer", ""))
+    return () if version is None else (("Preference-Applied", f"ngsi-ld={version[0]}.{version[1]}"),)
 
 
 # ── bodies ──────────────────────────────────────────────────────────────────

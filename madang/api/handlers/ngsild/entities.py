@@ -22,6 +22,8 @@ from madang.api.handlers.ngsild.common import (
     form_of,
     page_links,
     type_selection,
+    version_headers,
+    version_of,
     view_of,
 )
 from madang.api.handlers.ngsild.context_of import context_headers, context_of_link
@@ -48,9 +50,12 @@ from madang.ngsild.query import OfType, Query
 from madang.ngsild.registration import Selection
 from madang.ngsild.render import FLAT, View, linked_entities, render_entity, render_feature, with_context
 from madang.ngsild.types import holds
+from madang.ngsild.versions import is_newer
 
 LIMIT_MAX = 1_000
 """Entities in one page (clause 5.5.9 leaves it to the broker)."""
+ALTERED = 203
+"""The answer was made to fit an older version of the standard (clause 4.3.6.8)."""
 QUICK_ROWS = 200
 """Rows of an index that are read on the event loop itself: some 200 µs at most."""
 _REPRESENTATIONS = (JSON, JSON_LD, GEO_JSON)
@@ -72,7 +77,13 @@ async def get_entity(call: Call, send: Send) -> None:
     media_type = accepted(call, _REPRESENTATIONS)
     id_ = call.path["id"]
     query = call.query
-    if not query and media_type == JSON and "link" not in call.headers and call.hub.federation.is_idle:
+    if (
+        not query
+        and media_type == JSON
+        and "link" not in call.headers
+        and "prefer" not in call.headers
+        and call.hub.federation.is_idle
+    ):
         body = _stored_body(call, id_)
         if body is not None:
             await send_answer(send, Answer(body, 200, (("Link", CONTEXT_LINK),), JSON))
@@ -80,12 +91,14 @@ async def get_entity(call: Call, send: Send) -> None:
     check_id(id_)
     context = await context_of_link(call)
     form, options = form_of(query)
-    view = view_of(query, context, form, options)
+    view = replace(view_of(query, context, form, options), version=version_of(call))
     types = type_selection(query, context)
     out = _form(call, media_type, context)
     asked = Selection(types_in(query.get("type"), context), (id_,), None, _asked_names(view))
     parts = [] if is_alone(call) else parts_to_read(call, _known(call, asked, id_), context)
     remote = await read_remote(call, parts, context, Read(id=id_, sys_attrs=view.sys_attrs))
+
+    altered: list[bool] = []
 
     def find(look: Look) -> bytes:
         entity = merge_fragments(look.find_entity(id_, stamps=view.sys_attrs), visible(look, remote.fragments))
@@ -93,6 +106,7 @@ async def get_entity(call: Call, send: Send) -> None:
             raise NotFound(f"There is no {id_[:200]}, or you may not see it.")
         shown = masked(look, entity, view)
         _require_some(entity, shown)
+        altered.append(view.version is not None and is_newer(entity.attributes, view.version))
         if view.join == FLAT and out.media_type != GEO_JSON:
             documents = _documents(look, [entity], shown, out)
             return msgspec.json.encode(documents if len(documents) != 1 else documents[0])
@@ -106,7 +120,8 @@ async def get_entity(call: Call, send: Send) -> None:
         body = await call.run(question, call, find)
     except NotFound as error:
         raise Problem(404, "not-found", str(error), headers=tuple(warnings)) from None
-    await send_answer(send, Answer(body, 200, (*await _context_headers(call, out), *warnings), media_type))
+    headers = (*await _context_headers(call, out), *warnings, *version_headers(call))
+    await send_answer(send, Answer(body, ALTERED if any(altered) else 200, headers, media_type))
 
 
 def _asked_names(view: View) -> tuple[str, ...]:
@@ -194,6 +209,8 @@ async def _answer_query(
     asked.check_links(view)
     if view.join == FLAT and out.media_type == GEO_JSON:
         raise Problem(400, "bad-parameter", "join=flat is not for GeoJSON.", kind="BadRequestData")
+    view = replace(view, version=version_of(call))
+    altered: list[bool] = []
     query = replace(asked.query, limit=max(1, limit), offset=offset, count=count, stamps=view.sys_attrs)
     gather = await gather_query(call, out.context, query, given, body)
 
@@ -205,6 +222,8 @@ async def _answer_query(
             if all(body.is_plain for _, body in found.rows):
                 return _splice(found.rows[:limit]), found.total, found.more
         page = look.query(query) if gather is None else gather.page(look)
+        if view.version is not None:
+            altered.extend(is_newer(entity.attributes, view.version) for entity in page.entities)
         return _encode(look, page.entities[:limit], view, out), page.total, page.next_after is not None
 
     if plain and _is_quick(query):
@@ -217,7 +236,8 @@ async def _answer_query(
         headers += warnings_of(gather.found)
     if count and total is not None:
         headers.append(("NGSILD-Results-Count", str(total)))
-    return Answer(content, 200, tuple(headers), out.media_type)
+    headers += version_headers(call)
+    return Answer(content, ALTERED if any(altered) else 200, tuple(headers), out.media_type)
 
 
 def _is_plain(call: Call, view: View, out: Form) -> bool:
