@@ -87,7 +87,7 @@ class Server:
         self._http: uvicorn.Server | None = None
         self._stop_streams: Callable[[], None] = lambda: None
         self._tasks: list[asyncio.Task[Any]] = []
-        self._notifier: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []
         self.tcp_port = 0
 
     def _add_sources(self, sources: Iterable[Source]) -> dict[str, str]:
@@ -121,7 +121,10 @@ class Server:
             await self._start_http()
             self._control = await serve_control(self.settings.data, self._control_handlers())
             self._tasks.append(asyncio.create_task(self.outbox.run(), name="outbox"))
-            self._notifier = asyncio.create_task(self.hub.registration_subscriptions.run(), name="registrations")
+            self._beside = [
+                asyncio.create_task(self.hub.registration_subscriptions.run(), name="registrations"),
+                asyncio.create_task(self.hub.run_shared(), name="shared"),
+            ]
         except BaseException:
             await self.stop()
             raise
@@ -185,8 +188,8 @@ class Server:
         if getattr(self, "_control", None) is not None:
             self._control.close()
         self.outbox.stop()
-        if self._notifier is not None:
-            self._notifier.cancel()
+        for beside in self._beside:
+            beside.cancel()
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await asyncio.wait_for(task, 8)

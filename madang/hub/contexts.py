@@ -23,6 +23,7 @@ from urllib.parse import unquote, urljoin
 import msgspec
 import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 
 from madang.hub.http import Http, HttpFailed
 from madang.hub.ports import Clock, Store, StoreError, Tx
@@ -77,6 +78,8 @@ class Entry(Struct):
     created_at: Instant
     used_at: Instant | None = None
     hits: int = 0
+    saved_hits: int = 0
+    """Of `hits` what the store had when it was looked at last: several processes count."""
     dirty: bool = False
 
 
@@ -106,10 +109,12 @@ class Contexts:
         self._compiled: OrderedDict[Any, _Compiled] = OrderedDict()
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._failed: dict[str, tuple[Instant, NgsiLdError]] = {}
+        self._changes = 0
+        """Counts the beginning and the end of every change made here."""
         self._core = Entry(_urn("core"), CACHED, CORE_CONTEXT, CORE_TERMS, clock.now())
         with store.read() as read:
             for _, document in read.list_documents(_KIND):
-                self._take(msgspec.json.decode(document, type=Entry))
+                self._take(_entry(document))
 
     # ── meaning ─────────────────────────────────────────────────────────────
 
@@ -275,7 +280,7 @@ class Contexts:
     def serve(self, name: str) -> Entry:
         """A copy of the entry as it stands; being served counts as a use of it. Raises as `get`."""
         entry = self.get(name)
-        copy = msgspec.structs.replace(entry)
+        copy = replace(entry)
         if entry is not self._core:
             entry.hits += 1
             entry.used_at, entry.dirty = self._clock.now(), True
@@ -303,7 +308,7 @@ class Contexts:
                     "what is published differs from the core @context of v1.9, which is built in and stays"
                 )
             return
-        await self._put(msgspec.structs.replace(entry, value=value, created_at=self._clock.now()))
+        await self._put(replace(entry, value=value, created_at=self._clock.now()))
 
     # ── keeping ─────────────────────────────────────────────────────────────
 
@@ -317,28 +322,72 @@ class Contexts:
 
     async def _put(self, entry: Entry) -> None:
         document = msgspec.json.encode(entry)
+        self._changes += 1
         await asyncio.wrap_future(self._store.write(lambda tx: tx.put_document(_KIND, entry.id, document)))
         self._take(entry)
+        self._changes += 1
 
-    async def _drop(self, entry: Entry) -> None:
-        # Out of memory first: `save_in` must not write what the store has just let go.
+    def _forget(self, entry: Entry) -> None:
         self._entries.pop(entry.id, None)
-        self._by_url.pop(entry.url, None)
+        if self._by_url.get(entry.url) is entry:
+            del self._by_url[entry.url]
         if entry.kind == IMPLICIT:
             self._implicit.pop(_canonical(entry.value), None)
         self._compiled.clear()
+
+    async def _drop(self, entry: Entry) -> None:
+        # Out of memory first: `save_in` must not write what the store has just let go.
+        self._forget(entry)
+        self._changes += 1
         try:
             await asyncio.wrap_future(self._store.write(lambda tx: tx.put_document(_KIND, entry.id, None)))
         except StoreError:
             self._take(entry)
             raise
+        finally:
+            self._changes += 1
 
     def save_in(self, tx: Tx) -> None:
-        """Keep the counters of what was used since the last time."""
+        """Add to the counters in the store what was used here since the last time. Called by the writer."""
         for entry in list(self._entries.values()):
-            if entry.dirty:
+            if not entry.dirty:
+                continue
+            document = tx.find_document(_KIND, entry.id)
+            if document is not None:  # Another process may have deleted it.
                 entry.dirty = False
-                tx.put_document(_KIND, entry.id, msgspec.json.encode(entry))
+                kept = msgspec.json.decode(document, type=Entry)
+                hits = kept.hits + entry.hits - entry.saved_hits
+                used_at = max(kept.used_at or 0, entry.used_at or 0) or None
+                tx.put_document(_KIND, entry.id, msgspec.json.encode(replace(kept, hits=hits, used_at=used_at)))
+                entry.hits = entry.saved_hits = hits
+
+    async def catch_up(self) -> None:
+        """Take in what other processes on the same store have changed."""
+        changes = self._changes
+
+        def read_all() -> list[tuple[str, bytes]]:
+            with self._store.read() as read:
+                return read.list_documents(_KIND)
+
+        rows = await asyncio.to_thread(read_all)
+        if changes != self._changes or self._loading:
+            return  # A change of our own is under way: next time.
+        found = {id_: _entry(document) for id_, document in rows}
+        for id_ in self._entries.keys() - found.keys():
+            self._forget(self._entries[id_])
+        for id_, entry in found.items():
+            known = self._entries.get(id_)
+            if known is None or (known.value, known.created_at) != (entry.value, entry.created_at):
+                self._take(entry)
+            else:
+                known.hits += entry.hits - known.saved_hits
+                known.saved_hits = entry.hits
+
+
+def _entry(document: bytes) -> Entry:
+    entry = msgspec.json.decode(document, type=Entry)
+    entry.saved_hits, entry.dirty = entry.hits, False
+    return entry
 
 
 def address_of(entry_id: str, base: str) -> str:

@@ -3,6 +3,7 @@
 Construct it, then either `start` its threads (a server) or drive it by hand (`settle`, `tick`: evaluation, replay, tests).
 """
 
+import asyncio
 import logging
 import secrets
 import threading
@@ -48,6 +49,8 @@ MESSAGE_DAYS = 8
 """Days for which a message's identity is remembered: one more than the oldest reading that a source may send."""
 QUARANTINE_ROWS_MAX = 100_000
 """Quarantined payloads that are kept; the oldest leave first."""
+SHARED_EVERY_S = 10.0
+"""How soon a process knows what was registered at another."""
 FLOW_RETRY_S = 1.0
 """Wait after a commit of detectors failed (disk full)."""
 
@@ -93,7 +96,7 @@ class Hub:
         self.contexts = Contexts(store, self.real_clock, http, lambda: secrets.token_hex(16))
         self.registrations = Registrations(store, self.real_clock, lambda: secrets.token_hex(16))
         self.registration_subscriptions = RegistrationSubscriptions(
-            store, self.real_clock, self.registrations, self.contexts, http, lambda: secrets.token_hex(16)
+            store, self.real_clock, self.registrations, self.contexts, http, lambda: secrets.token_hex(16), self.leads
         )
         self.alias = self._alias()
         self.federation = Federation(self.registrations, self.contexts, http, self.real_clock, self.alias)
@@ -121,6 +124,17 @@ class Hub:
         alias = f"madang-{secrets.token_hex(8)}"
         self.store.write(lambda tx: tx.put_document("identity", "alias", alias.encode())).result(10)
         return alias
+
+    async def run_shared(self) -> None:
+        """In the event loop, until cancelled: take in @contexts, registrations and subscriptions that other processes on
+        the store have changed."""
+        while True:
+            await asyncio.sleep(SHARED_EVERY_S)
+            try:
+                for part in (self.contexts, self.registrations, self.registration_subscriptions):
+                    await part.catch_up()
+            except StoreError as error:
+                logger.warning("what other processes changed was not read: %s", error)
 
     # --- life ---
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from madang.hub.contexts import Contexts
 from madang.hub.http import Http, HttpFailed
-from madang.hub.ports import Clock, Store, StoreError
+from madang.hub.ports import Clock, Store, StoreError, Tx
 from madang.hub.registrations import Registrations
 from madang.model.time import SECOND, Instant
 from madang.ngsild.context import CORE, Context
@@ -70,13 +70,18 @@ class RegistrationSubscriptions:
         contexts: Contexts,
         http: Http | None,
         new_id: Callable[[], str],
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`leads`: is this the one of several processes on the store that keeps the intervals?"""
         self._store = store
         self._clock = clock
         self._registrations = registrations
         self._contexts = contexts
         self._http = http
         self._new_id = new_id
+        self._leads = leads
+        self._changes = 0
+        """Counts the beginning and the end of every change made here."""
         self._all: dict[str, Kept] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         with store.read() as read:
@@ -105,7 +110,7 @@ class RegistrationSubscriptions:
             raise NgsiLdError(f"there is a subscription {stored['id']} already", "id", ALREADY_EXISTS)
         if len(self._all) >= SUBSCRIPTIONS_MAX:
             raise NgsiLdError(f"{SUBSCRIPTIONS_MAX} subscriptions are kept here", "", OPERATION_NOT_SUPPORTED)
-        await self._put(Kept(stored, now))
+        await self._put(Kept(stored, now), new=True)
         self._start(self._tell_all(stored["id"]))
         return str(stored["id"])
 
@@ -119,22 +124,69 @@ class RegistrationSubscriptions:
         """Raises NgsiLdError (ResourceNotFound)."""
         self.get(id_)
         del self._all[id_]
-        await asyncio.wrap_future(self._store.write(lambda tx: tx.put_document(_KIND, id_, None)))
+        await self._write(lambda tx: tx.put_document(_KIND, id_, None))
 
-    async def _put(self, kept: Kept) -> None:
+    async def catch_up(self) -> None:
+        """Take in what other processes on the same store have changed."""
+        changes = self._changes
+
+        def read_all() -> list[tuple[str, bytes]]:
+            with self._store.read() as read:
+                return read.list_documents(_KIND)
+
+        rows = await asyncio.to_thread(read_all)
+        if changes == self._changes:  # Else a change of our own is under way: next time.
+            self._all = {id_: msgspec.json.decode(document, type=Kept) for id_, document in rows}
+
+    async def _write(self, op: Callable[[Tx], object]) -> None:
+        self._changes += 1
+        try:
+            await asyncio.wrap_future(self._store.write(op))
+        finally:
+            self._changes += 1
+
+    async def _put(self, kept: Kept, *, new: bool = False) -> None:
         id_ = kept.document["id"]
         document = msgspec.json.encode(kept)
-        # In memory first: of two notifications under way the second must see the first one's count.
-        before = self._all.get(id_)
+
+        def op(tx: Tx) -> None:
+            if new and tx.find_document(_KIND, id_) is not None:
+                raise NgsiLdError(f"there is a subscription {id_} already", "id", ALREADY_EXISTS)
+            tx.put_document(_KIND, id_, document)
+
+        await self._write(op)
         self._all[id_] = kept
+
+    async def _count(self, id_: str, now: Instant, *, good: bool) -> None:
+        """A notification was tried. The store adds, so that two under way, here or elsewhere, both count."""
+
+        def op(tx: Tx) -> Kept | None:
+            document = tx.find_document(_KIND, id_)
+            if document is None:
+                return None  # Deleted meanwhile.
+            kept = msgspec.json.decode(document, type=Kept)
+            sent = replace(
+                kept.sent,
+                times_sent=kept.sent.times_sent + 1,
+                times_failed=kept.sent.times_failed + (not good),
+                last_at=now,
+                last_success_at=now if good else kept.sent.last_success_at,
+                last_failure_at=kept.sent.last_failure_at if good else now,
+            )
+            kept = replace(kept, sent=sent)
+            tx.put_document(_KIND, id_, msgspec.json.encode(kept))
+            return kept
+
+        self._changes += 1
         try:
-            await asyncio.wrap_future(self._store.write(lambda tx: tx.put_document(_KIND, id_, document)))
-        except StoreError:
-            if before is None:
-                del self._all[id_]
-            else:
-                self._all[id_] = before
-            raise
+            kept = await asyncio.wrap_future(self._store.write(op))
+            known = self._all.get(id_)
+            if kept is not None and known is not None:
+                self._all[id_] = replace(known, sent=kept.sent)
+        except StoreError as error:
+            logger.warning("subscription %s: how its notification went was not kept: %s", id_, error)
+        finally:
+            self._changes += 1
 
     # ── telling ─────────────────────────────────────────────────────────────
 
@@ -142,6 +194,8 @@ class RegistrationSubscriptions:
         """Notify those with a timeInterval whenever it is over, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
+            if not self._leads():
+                continue
             now = self._clock.now()
             for id_, kept in list(self._all.items()):
                 interval = kept.document.get("timeInterval")
@@ -211,22 +265,7 @@ class RegistrationSubscriptions:
         now = self._clock.now()
         body = render_notification(f"urn:ngsi-ld:Notification:{self._new_id()}", id_, reason, data, now)
         good = await self._send(kept.document["notification"]["endpoint"], context, body)
-        latest = self._all.get(id_)
-        if latest is None:
-            return  # Deleted meanwhile.
-        sent = latest.sent
-        sent = replace(
-            sent,
-            times_sent=sent.times_sent + 1,
-            times_failed=sent.times_failed + (not good),
-            last_at=now,
-            last_success_at=now if good else sent.last_success_at,
-            last_failure_at=sent.last_failure_at if good else now,
-        )
-        try:
-            await self._put(replace(latest, sent=sent))
-        except StoreError as error:
-            logger.warning("subscription %s: how its notification went was not kept: %s", id_, error)
+        await self._count(id_, now, good=good)
 
     async def _send(self, endpoint: dict[str, Any], context: Context, body: dict[str, Any]) -> bool:
         if self._http is None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from madang.hub.ports import Clock, Store, StoreError, Tx
 from madang.model.time import Instant
@@ -105,7 +106,7 @@ class Registrations:
                 raise NgsiLdError(f"there is a registration {stored['id']} already", "id", ALREADY_EXISTS)
             if len(self._all) >= REGISTRATIONS_MAX:
                 raise NgsiLdError(f"{REGISTRATIONS_MAX} registrations are kept here", "", OPERATION_NOT_SUPPORTED)
-            await self._put(read_registration(stored, now, now))
+            await self._put(read_registration(stored, now, now), new=True)
             return str(stored["id"])
 
     async def update(self, id_: str, fragment: Any, context: Context) -> None:
@@ -131,7 +132,7 @@ class Registrations:
             self._usage.pop(id_, None)
             self._tell(known, None)
 
-    async def _put(self, registration: Registration) -> None:
+    async def _put(self, registration: Registration, *, new: bool = False) -> None:
         others = [known for known in self.list_active() if known.id != registration.id]
         for known in others:
             if overlaps(registration, known):
@@ -139,6 +140,8 @@ class Registrations:
         kept = self._kept(registration)
 
         def op(tx: Tx) -> None:
+            if new and tx.find_document(_KIND, registration.id) is not None:
+                raise NgsiLdError(f"there is a registration {registration.id} already", "id", ALREADY_EXISTS)
             _check_entities(tx, registration)
             tx.put_document(_KIND, registration.id, msgspec.json.encode(kept))
 
@@ -172,9 +175,30 @@ class Registrations:
         """Keep the counters of those that were asked since the last time. Called by the writer."""
         dirty, self._dirty = self._dirty, set()
         for id_ in dirty:
-            registration = self._all.get(id_)
-            if registration is not None:
-                tx.put_document(_KIND, id_, msgspec.json.encode(self._kept(registration)))
+            document = tx.find_document(_KIND, id_)
+            if document is not None:  # Another process may have deleted it.
+                kept = msgspec.json.decode(document, type=Kept)
+                tx.put_document(_KIND, id_, msgspec.json.encode(replace(kept, usage=self.usage_of(id_))))
+
+    async def catch_up(self) -> None:
+        """Take in what other processes on the same store have changed; their subscribers were told there."""
+
+        def read_all() -> list[tuple[str, bytes]]:
+            with self._store.read() as read:
+                return read.list_documents(_KIND)
+
+        async with self._lock:
+            rows = await asyncio.to_thread(read_all)
+            found: dict[str, Registration] = {}
+            for id_, document in rows:
+                kept = msgspec.json.decode(document, type=Kept)
+                known = self._all.get(id_)
+                if known is not None and (known.document, known.modified_at) == (kept.document, kept.modified_at):
+                    found[id_] = known
+                else:
+                    found[id_] = read_registration(kept.document, kept.created_at, kept.modified_at)
+                    self._usage.setdefault(id_, kept.usage)
+            self._all = found
 
     def _forget_expired(self) -> None:
         """Let go of what has expired (clause 5.2.9: the registration ceases to exist)."""

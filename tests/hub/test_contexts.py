@@ -266,3 +266,24 @@ async def test_without_a_client_nothing_is_fetched(kept: Kept) -> None:
     with pytest.raises(NgsiLdError) as caught:
         await alone.resolve(URL)
     assert caught.value.kind == "LdContextNotAvailable"
+
+
+async def test_two_processes_share_what_is_kept(kept: Kept) -> None:
+    """Two objects on one store, as two processes on one database."""
+    here, there = kept.contexts, kept.again()
+    id_ = await here.add(SPEED)
+    assert there.find([id_]) is None
+    await there.catch_up()
+    context = there.find([id_])
+    assert context is not None and context.stored_name("speed") == "https://a.example/v"
+    here.find([id_])
+    here.find([id_])
+    for contexts in (here, there):
+        kept.store.write(contexts.save_in).result(10)
+    await here.catch_up()
+    assert here.get(id_).hits == 3, "both count"
+    there.find([id_])
+    await here.delete(id_)
+    kept.store.write(there.save_in).result(10)
+    await there.catch_up()
+    assert there.find([id_]) is None and there.list(HOSTED) == [], "a counter does not bring back what was deleted"
