@@ -133,3 +133,11 @@ def test_they_are_there_after_a_restart(own_client: TestClient, own_city: TinyCi
     register(own_client, own_city, "a")
     again = Registrations(own_city.hub.store, own_city.clock, lambda: "x")
     assert [r.id for r in again.list_active()] == ["urn:ngsi-ld:ContextSourceRegistration:a"]
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_all_at_once_is_not_a_change(client: TestClient, city: TinyCity, method: str) -> None:
+    """035_02_01, 034_06_01."""
+    body = {"json": {"endpoint": "http://b.example"}} if method == "PATCH" else {}
+    answer = client.request(method, f"{PATH}/", headers=city.auth("admin"), **body)  # type: ignore[arg-type]
+    assert answer.status_code == 405 and "POST" in answer.headers["allow"]

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from madang.access.roles import SOURCE_MANAGE
+from madang.api.errors import Problem
 from madang.api.handlers.ngsild.common import JSON, JSON_LD, accepted
 from madang.api.handlers.ngsild.context_of import context_headers, context_of_body, context_of_link
 from madang.api.route import Answer, Call
@@ -65,7 +66,7 @@ async def query_registrations(call: Call) -> Answer:
 
 async def update_registration(call: Call) -> Answer:
     """PATCH /ngsi-ld/v1/csourceRegistrations/{id}"""
-    id_ = check_id(call.path["id"])
+    id_ = _id_in_path(call)
     fragment = await call.json(Any, (JSON, JSON_LD))
     context = await context_of_body(call, fragment)
     await call.hub.registrations.update(id_, fragment, context)
@@ -74,8 +75,21 @@ async def update_registration(call: Call) -> Answer:
 
 async def delete_registration(call: Call) -> Answer:
     """DELETE /ngsi-ld/v1/csourceRegistrations/{id}"""
-    await call.hub.registrations.delete(check_id(call.path["id"]))
+    await call.hub.registrations.delete(_id_in_path(call))
     return Answer(None, 204)
+
+
+def _id_in_path(call: Call) -> str:
+    """The registration's id. Raises Problem 405 when the path ends before it: all registrations are not changed at once."""
+    if not call.path["id"]:
+        allowed = "GET, HEAD, OPTIONS, POST"
+        raise Problem(
+            405,
+            "method-not-allowed",
+            f"Name a registration: {PATH} itself takes {allowed}.",
+            headers=(("Allow", allowed),),
+        )
+    return check_id(call.path["id"])
 
 
 def search_of(query: dict[str, Any], context: Context) -> Search:
