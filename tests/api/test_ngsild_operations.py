@@ -186,6 +186,9 @@ def test_batches_answer_exactly(rooms: Rooms) -> None:
     status, result = rooms.send("POST", f"{BATCH}/delete", [two["id"], "urn:none", "no uri"])
     assert (status, result["success"]) == (207, [two["id"]])
     assert [(e["entityId"], e["error"]["status"]) for e in result["errors"]] == [("no uri", 400), ("urn:none", 404)]
+    six = {"id": "urn:ngsi-ld:Room:6", "type": "Room"}
+    status, result = rooms.send("POST", f"{BATCH}/create", [six, six])
+    assert (status, result["success"], result["errors"][0]["entityId"]) == (207, [six["id"]], six["id"])
     assert rooms.send("POST", f"{BATCH}/create", [None])[0] == 400
     assert rooms.send("POST", f"{BATCH}/create", [])[0] == 400
 

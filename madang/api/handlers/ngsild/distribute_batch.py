@@ -133,7 +133,9 @@ def _merged(
         # Nothing of it is held here, and where it is held it went well.
         if not (isinstance(error, EntityNotFound) and id_ in held_elsewhere & good):
             failed.append((id_, error))
-    order = [item.id for item in items]
+    # What failed at one of the places is no success.
+    unlucky = {id_ for id_, _ in failed}
+    order = [item.id for item in items if item.id not in unlucky]
     return Written(
         [id_ for id_ in order if id_ in created],
         [id_ for id_ in order if id_ in updated and id_ not in created],
@@ -144,8 +146,8 @@ def _merged(
 def _answer(call: Call, written: Written, errors: Errors) -> Answer:
     failed = [*errors, *written.errors]
     if failed:
-        wrong = {id_ for id_, _ in failed}
-        success = [id_ for id_ in (*written.created, *written.updated) if id_ not in wrong]
+        # A batch that names an entity twice may succeed with one and fail with the other: both are said.
+        success = [*written.created, *written.updated]
         return Answer({"success": success, "errors": [_error(call, id_, error) for id_, error in failed]}, 207)
     return Answer(written.created, 201) if written.created else Answer(None, 204)
 
