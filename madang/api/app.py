@@ -15,6 +15,7 @@ from starlette.types import Receive, Send
 from madang.api.dispatch import Dispatcher
 from madang.api.routes import CONSOLE, ROUTES
 from madang.api.state import ApiSettings, ApiState
+from madang.hub.deliveries import Deliveries
 from madang.hub.feed import Feed
 from madang.hub.hub import Hub
 from madang.hub.queries.layers import MOVING
@@ -57,16 +58,25 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         await app.api.feed.stop()
 
 
-def create_app(hub: Hub, settings: ApiSettings | None = None, *, mqtt_stats: Stats | None = None) -> Application:
-    """The API of a hub. `mqtt_stats`: figures of the MQTT listener, for /metrics. It ends with the hub (`hub.on_stop`)."""
+def create_app(
+    hub: Hub,
+    settings: ApiSettings | None = None,
+    *,
+    mqtt_stats: Stats | None = None,
+    deliveries: Deliveries | None = None,
+) -> Application:
+    """The API of a hub. `mqtt_stats`: figures of the MQTT listener, for /metrics. `deliveries`: what sends notifications. It ends with the
+    hub (`hub.on_stop`)."""
     chosen = settings or ApiSettings()
     moving = {layer.entity_type for layer in hub.registry.layers.values() if layer.style == MOVING}
     feed = Feed(hub.store, hub.clock, moving, hub.forget_label)
     executor = ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="madang-api")
-    state = ApiState(hub, feed, chosen, executor)
+    state = ApiState(hub, feed, chosen, executor, deliveries)
     state.figures.add_hub(hub, feed)
     if mqtt_stats is not None:
         state.figures.add_stats("mqtt", mqtt_stats)
+    if deliveries is not None:
+        state.figures.add_stats("notify", deliveries.figures)
     hub.on_stop(feed.close)
     hub.on_stop(lambda: executor.shutdown(wait=False, cancel_futures=True))
     return Application(state)

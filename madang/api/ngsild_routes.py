@@ -12,6 +12,7 @@ from madang.api.handlers.ngsild import (
     provision,
     registration_subscriptions,
     registrations,
+    subscriptions,
 )
 from madang.api.route import PUBLIC, Param, Route
 from madang.hub.contexts import KINDS
@@ -186,6 +187,21 @@ _SUBSCRIPTIONS_TO = (
           registration_subscriptions.delete_subscription, status=204, tag="ngsi-ld"),
 )  # fmt: skip
 
+_ENTITY_SUBSCRIPTIONS = (
+    Route("POST", "/ngsi-ld/v1/subscriptions", ENTITY_READ, "Subscribe to changes (5.8.1): with the caller's own eyes",
+          subscriptions.create_subscription, request=dict[str, Any], status=201, tag="ngsi-ld"),
+    Route("GET", "/ngsi-ld/v1/subscriptions", ENTITY_READ, "Query subscriptions (5.8.4): one's own, staff all",
+          subscriptions.query_subscriptions, response=list[dict[str, Any]], tag="ngsi-ld",
+          parameters=(Param("limit", "integer", "subscriptions at most", default=100, minimum=1,
+                            maximum=subscriptions.LIMIT_MAX), *_PAGE[1:], *_SOURCE)),
+    Route("GET", "/ngsi-ld/v1/subscriptions/{id}", ENTITY_READ, "Retrieve a subscription (5.8.3)",
+          subscriptions.get_subscription, response=dict[str, Any], tag="ngsi-ld", parameters=_SOURCE),
+    Route("PATCH", "/ngsi-ld/v1/subscriptions/{id}", ENTITY_READ, "Change a subscription (5.8.2): one's own",
+          subscriptions.update_subscription, request=dict[str, Any], status=204, tag="ngsi-ld"),
+    Route("DELETE", "/ngsi-ld/v1/subscriptions/{id}", ENTITY_READ, "Delete a subscription (5.8.5): one's own",
+          subscriptions.delete_subscription, status=204, tag="ngsi-ld"),
+)  # fmt: skip
+
 NGSILD: tuple[Route, ...] = (
     *_ENTITIES,
     *_ATTRIBUTES,
@@ -194,4 +210,5 @@ NGSILD: tuple[Route, ...] = (
     *_CONTEXTS,
     *_REGISTRATIONS,
     *_SUBSCRIPTIONS_TO,
+    *_ENTITY_SUBSCRIPTIONS,
 )

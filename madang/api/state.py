@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from madang.api.arrivals import Arrivals
 from madang.api.figures import Figures
+from madang.hub.deliveries import Deliveries
 from madang.hub.entities import Entities
 from madang.hub.feed import Feed
 from madang.hub.hub import Hub
@@ -46,6 +47,7 @@ class ApiState:
 
     __slots__ = (
         "arrivals",
+        "deliveries",
         "entities",
         "executor",
         "feed",
@@ -58,8 +60,12 @@ class ApiState:
         "summaries",
     )
 
-    def __init__(self, hub: Hub, feed: Feed, settings: ApiSettings, executor: Executor) -> None:
+    def __init__(
+        self, hub: Hub, feed: Feed, settings: ApiSettings, executor: Executor, deliveries: Deliveries | None = None
+    ) -> None:
         self.hub = hub
+        self.deliveries = deliveries
+        """None where nothing is sent (tests of other things)."""
         self.feed = feed
         self.settings = settings
         self.entities = Entities(hub.store, hub.registry)

@@ -18,6 +18,9 @@ from madang.app.settings import LOOPBACKS, Settings, check_anonymous
 from madang.app.stores import is_shared, open_store
 from madang.connectors.http_client import HttpClient
 from madang.connectors.mqtt_listener import MqttListener
+from madang.connectors.notify_http import HttpNotifier
+from madang.connectors.notify_mqtt import MqttNotifier
+from madang.hub.deliveries import Deliveries
 from madang.hub.hub import City, Hub
 from madang.hub.outbox import ConsoleSender, FileSender, OutboxWorker
 from madang.hub.ports import Clock
@@ -83,6 +86,11 @@ class Server:
             {"console": ConsoleSender(), "sms": FileSender(settings.data / "outbox", self.hub.words)},
             leads=self.hub.leads,
         )
+        http = HttpNotifier(allow_private=settings.allow_private_addresses)
+        mqtt = MqttNotifier(allow_private=settings.allow_private_addresses)
+        self.deliveries = Deliveries(
+            self.hub, {"http": http, "https": http, "mqtt": mqtt, "mqtts": mqtt}, base_url=lambda: self.url
+        )
         self._stopping = asyncio.Event()
         self._http: uvicorn.Server | None = None
         self._stop_streams: Callable[[], None] = lambda: None
@@ -125,6 +133,7 @@ class Server:
                 asyncio.create_task(self.hub.registration_subscriptions.run(), name="registrations"),
                 asyncio.create_task(self.hub.run_shared(), name="shared"),
             ]
+            await self.deliveries.start()
         except BaseException:
             await self.stop()
             raise
@@ -139,7 +148,8 @@ class Server:
         role = self.settings.anonymous_role
         # With nobody logged in, a page elsewhere must not reach the server by a name that it made lead here (DNS rebinding).
         hosts = (*LOOPBACKS, "[::1]") if role else ()
-        app = create_app(self.hub, ApiSettings(anonymous_role=role, hosts=hosts), mqtt_stats=self.mqtt.stats)
+        settings = ApiSettings(anonymous_role=role, hosts=hosts)
+        app = create_app(self.hub, settings, mqtt_stats=self.mqtt.stats, deliveries=self.deliveries)
         self._stop_streams = app.stop_streams
         config = uvicorn.Config(
             app,
@@ -190,6 +200,7 @@ class Server:
         self.outbox.stop()
         for beside in self._beside:
             beside.cancel()
+        await self.deliveries.stop()
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await asyncio.wait_for(task, 8)

@@ -65,7 +65,7 @@ class HttpClient:
         tls = self._tls_for(parts)
         tcp_port = parts.port or (443 if tls else 80)
         host = parts.hostname or ""
-        address = await self._address(host, tcp_port)
+        address = await find_address(host, tcp_port, allow_private=self.allow_private)
         reader, writer = await asyncio.open_connection(
             address, tcp_port, ssl=tls, server_hostname=host if tls else None
         )
@@ -92,18 +92,18 @@ class HttpClient:
             self._tls = ssl.create_default_context()
         return self._tls
 
-    async def _address(self, host: str, tcp_port: int) -> str:
-        """The address to connect to. Raises HttpFailed when none of the host's may be asked."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, tcp_port, type=socket.SOCK_STREAM)
-        addresses = [str(entry[4][0]) for entry in found]
-        for address in addresses:
-            if self.allow_private or is_public(address):
-                return address
-        raise HttpFailed(
-            f"{host} is an address of this machine or of a private network, and those are not asked unless the server "
-            "was started with --allow-private-addresses"
-        )
+
+async def find_address(host: str, tcp_port: int, *, allow_private: bool) -> str:
+    """The address of a host to connect to. Raises HttpFailed when none of the host's may be asked, OSError when it has none."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, tcp_port, type=socket.SOCK_STREAM)
+    for address in [str(entry[4][0]) for entry in found]:
+        if allow_private or is_public(address):
+            return address
+    raise HttpFailed(
+        f"{host} is an address of this machine or of a private network, and those are not asked unless the server "
+        "was started with --allow-private-addresses"
+    )
 
 
 def split_address(url: str) -> SplitResult:

@@ -177,6 +177,11 @@ class Contexts:
                     entries.append(entry)
                 yield from self._members(entry.value, (*above, member), entries)
 
+    def members(self, value: Any) -> list[dict[str, Any]]:
+        """The objects that an @context is made of, addresses replaced by what they hold: what `compile_context` takes. For a value that
+        `find` or `resolve` gave a context for."""
+        return list(self._members(value, (), []))
+
     def _find(self, address: str) -> Entry | None:
         """An entry by its id, its own address (whatever the host: ids cannot be guessed), or where it was fetched."""
         found = self._by_url.get(address) or self._entries.get(address)

@@ -27,6 +27,7 @@ from madang.hub.registration_subscriptions import RegistrationSubscriptions
 from madang.hub.registrations import Registrations
 from madang.hub.registry import Registry
 from madang.hub.sources import Sources
+from madang.hub.subscriptions import Subscriptions
 from madang.hub.tokens import Tokens
 from madang.hub.words import LABEL_ATTRIBUTES, Words
 from madang.model.entity import Attributes, value_of
@@ -100,6 +101,7 @@ class Hub:
         )
         self.alias = self._alias()
         self.federation = Federation(self.registrations, self.contexts, http, self.real_clock, self.alias)
+        self.subscriptions = Subscriptions(store, self.real_clock, self.contexts, lambda: secrets.token_hex(16))
         self.records = Records(store, clock, tuple(self.registry.record_types.values()), self.parameters.value)
         self.incidents = Incidents(
             self.records, {rule: items for s in services for rule, items in s.checklists.items()}

@@ -159,6 +159,15 @@ class Tokens:
         self._note_failure(address, now)
         raise NotAuthenticated("the token is not valid (mistyped, expired or revoked)")
 
+    def find_caller(self, name: str) -> Caller | None:
+        """The Caller of the token with this name, for what acts for it in the background; None when it was revoked or has expired."""
+        now = self._clock.now()
+        if self._is_old(now):
+            self._load(now=now)
+        with self._lock:
+            token = next((t for t in self._tokens.values() if t.name == name), None)
+        return None if token is None or token.is_expired(now) else caller_of(token.name, token.role, token.party)
+
     def open_session(self, secret: str, address: str = "") -> tuple[str, Session]:
         """Log in: the cookie's value and the session. Raises as `authenticate` does."""
         self.authenticate(secret, address)

@@ -60,11 +60,11 @@ class Change(Struct, frozen=True):
     removed: tuple[str, ...] = ()
     """Keys of the attribute instances that this change took away. A DELETION takes all and lists none."""
     previous: int | None = None
-    """Sequence of the change before of the same entity; 0: this one created it; None: not known (records, clock marks, rows of
-    older versions)."""
-    before: Attributes = {}
-    """What stood, before a write over the API, where it wrote or took away; for a DELETION all attributes. A reading keeps none:
-    what stood before it stands in the change before."""
+    """Sequence of the change before of the same entity; 0: this one created it; None: not known (clock marks, rows of older
+    versions)."""
+    before: Attributes | None = None
+    """What stood, before a write over the API, where it wrote or took away; for a DELETION all attributes. None for a reading and a
+    record: what stood before stands in the change before."""
 
     def value(self, name: str, default: Any = None) -> Any:
         """The plain value of an attribute of this change, or `default` when it did not change."""

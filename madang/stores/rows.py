@@ -44,7 +44,7 @@ def change_from_row(row: Sequence[Any]) -> Change:
         record=None if moved is None else moved.record,
         removed=() if row[11] is None else tuple(orjson.loads(row[11])),
         previous=row[12],
-        before={} if row[13] is None else orjson.loads(row[13]),
+        before=None if row[13] is None else orjson.loads(row[13]),
     )
 
 
@@ -66,5 +66,5 @@ def log_row(change: Change, attributes_json: str) -> tuple[Any, ...]:
         change.seq, change.kind, change.recorded_at, change.observed_at, change.received_at, change.entity_id,
         change.entity_type, change.source, change.late, attributes_json, moved_text(change),
         orjson.dumps(change.removed).decode() if change.removed else None, change.previous,
-        orjson.dumps(change.before).decode() if change.before else None,
+        None if change.before is None else orjson.dumps(change.before).decode(),
     )  # fmt: skip

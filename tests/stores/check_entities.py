@@ -101,7 +101,7 @@ def check_changes_tell_what_stood_before(make: Make, folder: Path) -> None:
     second = put({"a": prop(2), "c": prop(1)}, remove=["b"])
     assert (second.previous, second.before) == (first.seq, {"a": prop(1), "b": prop(1)})
     third = store.write(lambda tx: tx.append_reading(Reading(ROOM, "Room", T0, {"a": prop(3)}), "s", T0)).result(5)
-    assert (third.previous, third.before) == (second.seq, {})
+    assert (third.previous, third.before) == (second.seq, None)
     store.close()
     store = make(folder, clock)
     store.subscribe(heard.extend)
@@ -109,7 +109,8 @@ def check_changes_tell_what_stood_before(make: Make, folder: Path) -> None:
     with store.read() as read:
         entity = read.find_entity(ROOM)
     assert entity is not None
-    assert fourth.previous == third.seq and set(fourth.before) == {"a", "c"} and fourth.before["a"]["value"] == 3
+    assert fourth.before is not None and fourth.previous == third.seq
+    assert set(fourth.before) == {"a", "c"} and fourth.before["a"]["value"] == 3
     gone = store.write(lambda tx: tx.delete_entity(ROOM, "s")).result(5)
     assert gone is not None and (gone.previous, gone.before) == (fourth.seq, {"c": prop(2)})
     again = put({"a": prop(9)})

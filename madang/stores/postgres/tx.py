@@ -239,6 +239,7 @@ class PostgresTx(Buffers):
     ) -> Change:
         self._save()
         cached = self._for_change(record.id, record.type)
+        previous = max(0, cached.seq)
         seq = self._next_seq()
         cached.take_record(attributes, self._now, seq)
         change = Change(
@@ -253,6 +254,7 @@ class PostgresTx(Buffers):
             transition=transition,
             record=record,
             received_at=self._now,
+            previous=previous,
         )
         self._record_change(change, cached.body)
         data = orjson.dumps(record.data).decode()

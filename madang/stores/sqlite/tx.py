@@ -708,6 +708,7 @@ class SqliteTx(SqliteRead):
     ) -> Change:
         self._direct()
         cached = self._for_change(record.id, record.type)
+        previous = max(0, cached.seq)
         seq = self._next_seq()
         cached.mark(attributes, self._now, [key for key in cached.attributes if key not in attributes])
         self._write_whole(cached, attributes, self._now, seq)
@@ -723,6 +724,7 @@ class SqliteTx(SqliteRead):
             transition=transition,
             record=record,
             received_at=self._now,
+            previous=previous,
         )
         self._record_change(change, cached.body)
         data = orjson.dumps(record.data).decode()
