@@ -26,9 +26,10 @@ from madang.hub.records import Records
 from madang.hub.registration_subscriptions import RegistrationSubscriptions
 from madang.hub.registrations import Registrations
 from madang.hub.registry import Registry
+from madang.hub.sources import KIND as SOURCE_KIND
 from madang.hub.sources import Sources
 from madang.hub.subscriptions import Subscriptions
-from madang.hub.tokens import Tokens
+from madang.hub.tokens import SESSION, TOKEN, Tokens
 from madang.hub.words import LABEL_ATTRIBUTES, Words
 from madang.model.entity import Attributes, value_of
 from madang.model.finding import Finding
@@ -110,6 +111,9 @@ class Hub:
         self.flow = FlowHost(store, detectors, self.parameters.defaults(), self._on_finding)
         self.ingest = Ingest(store, clock, self.sources, self.flow.lag, LAG_MAX)
         self.started_at = self.real_clock.now()
+        self._changed_kinds: set[str] = set()
+        """Kinds of documents that other processes have changed and that were not looked at again yet."""
+        store.subscribe_documents(self._changed_kinds.add)
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
         self._on_stop: list[Callable[[], None]] = []
@@ -201,6 +205,7 @@ class Hub:
     def _tick_loop(self) -> None:
         while not self._stop.wait(TICK_S):
             try:
+                self._take_in_documents()
                 if self.leads():
                     self.tick()
                 else:
@@ -226,7 +231,6 @@ class Hub:
             self.store.write(lambda tx: self._tick_in(tx, mark, keep_status)).result()
         if keep_status:
             self._last_status = now
-            self.sources.reload()
         if expired:
             self.store.write(lambda tx: expire_in(tx, self.registry)).result()
         day = day_of(now)
@@ -234,13 +238,20 @@ class Hub:
             self._last_housekeeping_day = day
             self.store.write(lambda tx: self._housekeeping_in(tx, now)).result()
 
+    def _take_in_documents(self) -> None:
+        """Look again at what other processes have changed."""
+        kinds = {self._changed_kinds.pop() for _ in range(len(self._changed_kinds))}
+        if kinds & {"", SOURCE_KIND}:
+            self.sources.reload()
+        if kinds & {"", TOKEN, SESSION}:
+            self.tokens.reload()
+
     def _tick_beside(self) -> None:
-        """What a process does that does not lead: keep its own counters, and hear of sources that others changed."""
+        """What a process does that does not lead: keep its own counters."""
         now = self.clock.now()
         if now - self._last_status >= STATUS_EVERY:
             self._last_status = now
             self.store.write(self._save_in).result()
-            self.sources.reload()
 
     def _tick_in(self, tx: Tx, mark: bool, keep_status: bool) -> None:
         if mark:

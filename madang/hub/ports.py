@@ -403,6 +403,12 @@ class Store(Protocol):
         never raise. Gives back a function that ends it."""
         ...
 
+    def subscribe_documents(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call `listener` with a kind of documents that another process has changed; with ``""`` when any may have been (the way to the
+        database was broken meanwhile). From a thread of the store's: it must return at once and never raise. Gives back a function
+        that ends it. Never called where only one process can open the store."""
+        ...
+
     def last_seq(self) -> int:
         """Sequence of the last committed change."""
         ...

@@ -93,7 +93,7 @@ class Sources:
         return secret
 
     def reload(self) -> None:
-        """Take in what other processes on the same store have changed. Called now and then by the ticker."""
+        """Take in what other processes on the same store have changed."""
         with self._store.read() as read:
             for id_, body in read.list_documents(KIND):
                 known = self._live.get(id_)

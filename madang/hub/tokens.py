@@ -249,6 +249,10 @@ class Tokens:
     def _is_old(self, now: Instant) -> bool:
         return self._loaded_at is None or now - self._loaded_at >= RELOAD_ALWAYS_AFTER
 
+    def reload(self) -> None:
+        """Others have changed tokens or sessions: read them again when the next question comes."""
+        self._forget()
+
     def _forget(self) -> None:
         self._loaded_at = None
 

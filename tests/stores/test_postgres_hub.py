@@ -1,9 +1,11 @@
 """Two hubs on one PostgreSQL, as two servers have them: one runs the detectors, both know the sources."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from madang.app.database import run_init, run_upgrade
@@ -11,10 +13,11 @@ from madang.app.doctor import examine
 from madang.app.stores import open_store
 from madang.app.tokens import make_token
 from madang.hub.flow import FlowHost, Overtaken
-from madang.hub.hub import City, Hub
+from madang.hub.hub import TICK_S, City, Hub
 from madang.hub.messages import Message
 from madang.hub.ports import Store, StoreError
 from madang.model.caller import SYSTEM
+from madang.ngsild.query import Query
 from madang.services.manure import SERVICE
 from madang.stores.sqlite import SqliteStore
 from tests.faults.detectors import DETECTORS
@@ -95,6 +98,46 @@ def test_hubs_hand_over_at_a_clean_stop(tmp_path: Path, cluster: Cluster) -> Non
         time.sleep(0.05)
     two.stop()
     stores[1].close()
+
+
+def test_a_running_hub_hears_of_sources_and_tokens_of_another(tmp_path: Path, cluster: Cluster) -> None:
+    clock = ManualClock()
+    stores = [cluster.make(tmp_path, clock) for _ in range(2)]
+    one, two = [make_hub(store, clock) for store in stores]
+    told: list[list[str]] = [[], []]
+    for store, list_ in zip(stores, told, strict=True):
+        store.subscribe_documents(list_.append)
+    two.start()
+    source = SERVICE.sources[0]
+    secret, token = one.sources.put(source), one.tokens.create(SYSTEM, "kim", "viewer")
+    until = time.monotonic() + 10
+    while two.ingest.authenticate_source(source.id, secret) is None or "token" not in told[1]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    time.sleep(2 * TICK_S)
+    assert two.tokens.authenticate(token).principal == "token:kim"
+    assert "source" not in told[0] and "token" not in told[0], "one's own changes are not news"
+    two.stop()
+    for store in stores:
+        store.close()
+
+
+def test_an_op_that_hides_a_failed_statement_is_undone(tmp_path: Path, cluster: Cluster) -> None:
+    store = cluster.make(tmp_path, ManualClock())
+
+    def hides(tx: Any) -> None:
+        tx.put_document("k", "1", b"x")
+        with contextlib.suppress(Exception):
+            tx.query(Query(id_pattern="("))  # no regular expression: the statement fails in the database
+
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+        store.write(hides).result(5)
+    with store.read() as read:
+        assert read.find_document("k", "1") is None
+    with pytest.raises(ValueError, match="regular expression"), store.read() as read:
+        read.query(Query(id_pattern="("))
+    store.write(lambda tx: tx.put_document("k", "1", b"y")).result(5)
+    store.close()
 
 
 def test_commands_on_a_database(tmp_path: Path, cluster: Cluster) -> None:

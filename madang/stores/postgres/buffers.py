@@ -36,6 +36,8 @@ class Buffers(PostgresRead):
         head.log_time = self._now
         self._day = int(day_of(self._now))
         self.changes: list[Change] = []
+        self.kinds: set[str] = set()
+        """Kinds of documents written, also by ops that were undone: others are told once too often rather than once too seldom."""
         self._log: list[tuple[Any, ...]] = []
         self._history: list[tuple[Any, ...]] = []
         self._messages: dict[bytes, bool] = {}

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
 
 from madang.hub.ports import StoreError, StoreFull
 
@@ -72,6 +72,22 @@ def connect(url: str, schema: str, name: str) -> Connection:
     return db
 
 
+def command(db: Connection, text: bytes) -> None:
+    """Run a statement without values or rows (BEGIN, COMMIT): a third of the cost of `execute`. Raises psycopg.Error."""
+    result = db.pgconn.exec_(text)
+    if result.status != pq.ExecStatus.COMMAND_OK:
+        raise psycopg.errors.error_from_result(result, encoding="utf-8")
+
+
+def commit(db: Connection) -> None:
+    """COMMIT, and be sure of it: of a transaction in which a statement failed PostgreSQL makes a ROLLBACK and calls it done."""
+    result = db.pgconn.exec_(b"COMMIT")
+    if result.status != pq.ExecStatus.COMMAND_OK:
+        raise psycopg.errors.error_from_result(result, encoding="utf-8")
+    if result.command_status != b"COMMIT":
+        raise psycopg.errors.InFailedSqlTransaction("an op hid the failure of one of its statements")
+
+
 def one_line(error: BaseException) -> str:
     """The first line of an error's text."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -80,6 +96,8 @@ def one_line(error: BaseException) -> str:
 def is_the_ops_own(error: BaseException) -> bool:
     """Is it the fault of what was asked for (a value that does not fit), not of the database or the way to it?"""
     if isinstance(error, psycopg.Error):
+        if isinstance(error, psycopg.errors.InFailedSqlTransaction):
+            return True  # an op hid the failure of one of its statements and went on
         return not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
     return isinstance(error, Exception)
 

@@ -6,8 +6,9 @@ notification delays by `POLL_S` at most and loses nothing.
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
+from uuid import UUID
 
 from madang.model.change import Change
 
@@ -18,6 +19,9 @@ PIECE = 2_000
 POLL_S = 1.0
 """How often the log's end is looked at when no notification comes."""
 
+MESSAGE_MAX = 7_000
+"""Bytes of a notification; PostgreSQL takes 8,000. A longer one is cut, and means any kind."""
+
 ReadLog = Callable[[int, int], list[Change]]
 """(after seq, limit) -> changes in order."""
 
@@ -26,6 +30,41 @@ class Listener(Protocol):
     """What `madang.hub.ports.Store.subscribe` takes."""
 
     def __call__(self, changes: Sequence[Change], /) -> Any: ...
+
+
+def message_of(process: UUID, kinds: Iterable[str]) -> str:
+    """What a notification says: who committed, and which kinds of documents it wrote."""
+    return "|".join([str(process), *sorted(kinds)])[:MESSAGE_MAX]
+
+
+def kinds_of(message: str, mine: UUID) -> list[str]:
+    """The kinds in another process's message; nothing for one of our own."""
+    process, *kinds = message.split("|")
+    if process == str(mine):
+        return []
+    return [""] if len(message) >= MESSAGE_MAX else kinds
+
+
+class Documents:
+    """Telling listeners which kinds of documents other processes have changed. Belongs to the follower's thread."""
+
+    def __init__(self) -> None:
+        self._listeners: tuple[Callable[[str], None], ...] = ()
+
+    def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """See `madang.hub.ports.Store.subscribe_documents`."""
+        self._listeners = (*self._listeners, listener)
+
+        def end() -> None:
+            self._listeners = tuple(x for x in self._listeners if x is not listener)
+
+        return end
+
+    def tell(self, kinds: Iterable[str]) -> None:
+        """Call every listener with every kind."""
+        for kind in kinds:
+            for listener in self._listeners:
+                listener(kind)
 
 
 class Teller:

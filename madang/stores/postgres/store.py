@@ -18,6 +18,8 @@ from madang.stores.postgres.connect import (
     IDLE_IN_TURN_S,
     LOCK_WAIT_S,
     Connection,
+    command,
+    commit,
     connect,
     is_the_ops_own,
     is_worth_another_try,
@@ -26,7 +28,7 @@ from madang.stores.postgres.connect import (
     shown,
     translate,
 )
-from madang.stores.postgres.follow import POLL_S, Teller
+from madang.stores.postgres.follow import POLL_S, Documents, Teller, kinds_of, message_of
 from madang.stores.postgres.leases import Leases
 from madang.stores.postgres.memory import Head, WriterMemory
 from madang.stores.postgres.migrate import check
@@ -87,6 +89,7 @@ class PostgresStore:
             db.close()
             raise
         self._teller = Teller(int(row[0]) if row is not None else 0)
+        self._documents = Documents()
         self.leases = Leases(lambda: connect(url, self._schema, "leases"), self._id)
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._readers: queue.LifoQueue[Connection] = queue.LifoQueue(READERS_IDLE_MAX)
@@ -136,7 +139,7 @@ class PostgresStore:
             db = self._begin_read()
             try:
                 yield PostgresRead(db)
-                db.execute("COMMIT")
+                command(db, b"COMMIT")
             except psycopg.Error as error:
                 db.close()
                 if is_the_ops_own(error):
@@ -159,7 +162,7 @@ class PostgresStore:
             except queue.Empty:
                 db, idle = connect(self.url, self._schema, "reader"), False
             try:
-                db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                command(db, b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 return db
             except psycopg.Error as error:
                 db.close()
@@ -255,7 +258,7 @@ class PostgresStore:
         """One transaction. Gives how many ops of the group ran; their futures are settled then. Whatever it raises, nothing was stored
         and no future was settled."""
         started = time.perf_counter()
-        db.execute("BEGIN")
+        command(db, b"BEGIN")
         # The turn: everyone else waits here until our commit is visible, so that seq grows in the order of commits.
         row = db.execute(
             "SELECT seq, recorded_at, entity_no, name_no, pg_current_xact_id()::text FROM log_head FOR UPDATE"
@@ -290,7 +293,7 @@ class PostgresStore:
             raise
         self._move_head(db, tx, base)
         try:
-            db.execute("COMMIT")
+            commit(db)
         except psycopg.Error as error:
             if not self._was_committed(xid, error):
                 raise
@@ -309,10 +312,11 @@ class PostgresStore:
         head = tx.head
         if head.seq > base:
             db.execute(
-                "WITH moved AS (UPDATE log_head SET seq = %s, recorded_at = %s, entity_no = %s, name_no = %s RETURNING seq)"
-                " SELECT pg_notify(%s, seq::text) FROM moved",
-                (head.seq, head.log_time, head.entity_no, head.name_no, self._schema),
+                "UPDATE log_head SET seq = %s, recorded_at = %s, entity_no = %s, name_no = %s",
+                (head.seq, head.log_time, head.entity_no, head.name_no),
             )
+        if head.seq > base or tx.kinds:
+            db.execute("SELECT pg_notify(%s, %s)", (self._schema, message_of(self._id, tx.kinds)))
 
     def _was_committed(self, xid: str, error: psycopg.Error) -> bool:
         """The connection broke while the commit was under way: ask the database what became of it.
@@ -397,18 +401,23 @@ class PostgresStore:
 
     def _follow_loop(self) -> None:
         db: Connection | None = None
+        broken = False
         while not self._stop_following.is_set():
             try:
                 if db is None or db.closed:
                     db = connect(self.url, self._schema, "follower")
                     db.execute(f'LISTEN "{self._schema}"')
+                    if broken:
+                        self._documents.tell([""])
                 self._follow(db)
-                for _ in db.notifies(timeout=POLL_S, stop_after=1):
-                    pass
+                for notice in db.notifies(timeout=POLL_S, stop_after=1):
+                    self._documents.tell(kinds_of(notice.payload, self._id))
             except Exception as error:  # noqa: BLE001 - whatever it was: nobody else would tell what others committed
+                broken = True
                 if db is not None:
                     db.close()
-                logger.warning("following the log waits for the database: %s", one_line(error))
+                if not self._stop_following.is_set():
+                    logger.warning("following the log waits for the database: %s", one_line(error))
                 self._stop_following.wait(POLL_S)
         if db is not None:
             db.close()
@@ -421,6 +430,10 @@ class PostgresStore:
     def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> Callable[[], None]:
         """See `madang.hub.ports.Store.subscribe`. Called from the writer's thread, or from the follower's for what others committed."""
         return self._teller.subscribe(listener)
+
+    def subscribe_documents(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """See `madang.hub.ports.Store.subscribe_documents`."""
+        return self._documents.subscribe(listener)
 
     def last_seq(self) -> int:
         """Sequence of the last committed change that this process knows of; every later one will be told to listeners."""

@@ -361,6 +361,7 @@ class PostgresTx(Buffers):
         )
 
     def put_document(self, kind: str, id_: str, document: bytes | None) -> None:
+        self.kinds.add(kind)
         if document is None:
             self._execute("DELETE FROM document WHERE kind = %s AND id = %s", (kind, id_))
         else:

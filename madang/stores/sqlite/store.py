@@ -306,6 +306,10 @@ class SqliteStore:
 
         return end
 
+    def subscribe_documents(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Nobody else writes: nothing to tell."""
+        return lambda: None
+
     def last_seq(self) -> int:
         """Sequence of the last committed change."""
         return self._last_seq
