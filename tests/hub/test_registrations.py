@@ -10,12 +10,13 @@ import pytest
 
 from madang.app.clocks import ManualClock
 from madang.hub.contexts import Contexts
+from madang.hub.ports import Store
 from madang.hub.registration_subscriptions import RegistrationSubscriptions
 from madang.hub.registrations import Registrations
 from madang.model.time import parse_instant
 from madang.ngsild.context import CORE
 from madang.ngsild.errors import NgsiLdError
-from madang.stores.sqlite import SqliteStore
+from tests.stores.any_store import open_any
 
 SOURCE: dict[str, Any] = {
     "id": "urn:r:1",
@@ -34,7 +35,7 @@ SUBSCRIPTION: dict[str, Any] = {
 class Process:
     """What one process has in memory. Without an HTTP client every notification fails, and is counted."""
 
-    def __init__(self, store: SqliteStore, clock: ManualClock) -> None:
+    def __init__(self, store: Store, clock: ManualClock) -> None:
         numbers = count(1)
         contexts = Contexts(store, clock, None, lambda: f"c{next(numbers)}")
         self.registrations = Registrations(store, clock, lambda: f"r{next(numbers)}")
@@ -44,14 +45,14 @@ class Process:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[tuple[SqliteStore, ManualClock]]:
+def store(tmp_path: Path) -> Iterator[tuple[Store, ManualClock]]:
     clock = ManualClock(parse_instant("2026-11-25T00:00:00Z"))
-    store = SqliteStore(tmp_path / "data", clock, durable=False)
+    store = open_any(tmp_path / "data", clock)
     yield store, clock
     store.close()
 
 
-async def test_registrations_reach_the_other_process(store: tuple[SqliteStore, ManualClock]) -> None:
+async def test_registrations_reach_the_other_process(store: tuple[Store, ManualClock]) -> None:
     here, there = Process(*store), Process(*store)
     await here.registrations.create(SOURCE, CORE)
     with pytest.raises(NgsiLdError) as caught:
@@ -68,7 +69,7 @@ async def test_registrations_reach_the_other_process(store: tuple[SqliteStore, M
     assert here.registrations.list_active() == [], "a counter does not bring back what was deleted"
 
 
-async def test_subscribers_are_told_once(store: tuple[SqliteStore, ManualClock]) -> None:
+async def test_subscribers_are_told_once(store: tuple[Store, ManualClock]) -> None:
     here, there = Process(*store), Process(*store)
     await here.subscriptions.create(SUBSCRIPTION, CORE)
     with pytest.raises(NgsiLdError):
