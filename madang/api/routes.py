@@ -150,6 +150,10 @@ _SOURCES = (
                       Param("before", "integer", "only those before this id", minimum=0))),
     Route("POST", "/api/quarantine/{id}/replay", SOURCE_MANAGE, "Decode a payload again with the mapping as it is now",
           sources.replay, response=answers.ReplayResult, tag="sources"),
+    Route("GET", "/api/stuck", SOURCE_READ, "Messages that could not be sent and deadlines whose action failed",
+          sources.list_stuck, response=answers.StuckPage, tag="sources"),
+    Route("POST", "/api/stuck/{id}/retry", SOURCE_MANAGE, "Try a message or a deadline again; asking twice does it once",
+          sources.retry_stuck, response=answers.RetryResult, tag="sources"),
     Route("POST", "/api/sources/{id}/messages", INGEST, "Push observations: one JSON payload or an array of them",
           raw=sources.push, request=Any, response=sources.PushAnswer, source_login=True, tag="sources"),
 )  # fmt: skip

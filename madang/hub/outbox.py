@@ -2,7 +2,7 @@
 
 A message is committed with its cause (`Records`), so it is never lost. Before an attempt its start is committed too: after a
 crash in the middle the message goes out again, with the same idempotency key and marked as a possible repeat. What fails waits
-longer each time and is dead in the end, where people see it and may revive it. Messages of one receiver may overtake
+longer each time and is dead in the end, where people see it and may try it again (`hub.stuck`). Messages of one receiver may overtake
 each other.
 
 Waiting is in the city's time (`clock`), time-outs are in real seconds.
@@ -15,7 +15,6 @@ import os
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -23,8 +22,6 @@ import structlog
 from msgspec import Struct
 
 from madang.hub.ports import Clock, OutboxRow, Store, StoreError, Tx
-from madang.hub.record_errors import Forbidden
-from madang.model.caller import Caller
 from madang.model.time import HOUR, SECOND, Instant, day_of, render_instant
 
 logger = structlog.get_logger(__name__)
@@ -163,12 +160,6 @@ class OutboxWorker:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
 
-    def revive(self, caller: Caller, id_: int) -> "Future[None]":
-        """Make a dead message due again, its attempts counted from none. Raises Forbidden without `record.system`."""
-        if not caller.may("record.system"):
-            raise Forbidden("record.system")
-        return self._store.write(lambda tx: tx.mark_outbox(id_, DUE, tx.now, "", 0))
-
     # --- one round ---------------------------------------------------------------------------------------------------
 
     async def start_due(self) -> int:
@@ -215,7 +206,7 @@ class OutboxWorker:
         for row in begin:
             tx.mark_outbox(row.id, DUE, tx.now + LEASE, STARTED, row.attempts + 1)
         for row in hopeless:
-            text = f"nothing sends the channel {row.channel!r}: configure a sender for it, then revive the message"
+            text = f"nothing sends the channel {row.channel!r}: configure a sender for it, then try the message again"
             tx.mark_outbox(row.id, DEAD, tx.now, text, row.attempts)
         for row, until in aside:
             tx.mark_outbox(row.id, DUE, until, row.error, row.attempts)

@@ -78,7 +78,7 @@ ParameterOf = Callable[[Read, str], Any]
 
 
 class ParkedDeadline(Struct, frozen=True):
-    """A deadline that failed too often. Visible to operators, put back with `unpark`."""
+    """A deadline that failed too often. Operators see it and put it back (`madang.hub.stuck`)."""
 
     record_id: str
     deadline: Deadline
@@ -302,28 +302,6 @@ class Records:
         tx.put_document(FAILURES, id_, msgspec.json.encode(_Failure(attempts, error)))
         tx.set_deadline(record_id, msgspec.structs.replace(deadline, due_at=tx.now + wait))
 
-    def list_parked(self, read: Read) -> list[ParkedDeadline]:
-        """Deadlines that failed too often and wait for a person."""
-        return [msgspec.json.decode(body, type=ParkedDeadline) for _, body in read.list_documents(PARKED)]
-
-    def unpark(self, caller: Caller, record_id: str, name: str) -> "Future[bool]":
-        """Put a parked deadline back, due at once (after the cause was mended). False: there was none.
-
-        Raises Forbidden at once without the permission `record.system`."""
-        if not caller.may("record.system"):
-            raise Forbidden("record.system")
-
-        def op(tx: Tx) -> bool:
-            body = tx.find_document(PARKED, _failure_id(record_id, name))
-            if body is None:
-                return False
-            parked = msgspec.json.decode(body, type=ParkedDeadline)
-            tx.set_deadline(record_id, msgspec.structs.replace(parked.deadline, due_at=tx.now))
-            tx.put_document(PARKED, _failure_id(record_id, name), None)
-            return True
-
-        return self._store.write(op)
-
     # --- plan and commit ---------------------------------------------------------------------------------------------
 
     def _find(self, tx: Tx, record_id: str, plans: _Plans | None = None) -> tuple[Record, RecordType]:
@@ -442,6 +420,27 @@ def _error_of(refusal: Refusal) -> RecordError:
     if refusal.errors:
         return BadArguments(refusal.errors)
     return NotAllowed(refusal.reasons)
+
+
+def list_parked(read: Read) -> list[ParkedDeadline]:
+    """Deadlines that failed too often and wait for a person."""
+    return [msgspec.json.decode(body, type=ParkedDeadline) for _, body in read.list_documents(PARKED)]
+
+
+def unpark_in(tx: Tx, record_id: str, name: str) -> bool:
+    """Put a parked deadline back, due at once (after the cause was mended). False: there was none.
+
+    One of the same name that the record has set since stands: then the parked one is only taken off.
+    """
+    id_ = _failure_id(record_id, name)
+    body = tx.find_document(PARKED, id_)
+    if body is None:
+        return False
+    deadline = msgspec.json.decode(body, type=ParkedDeadline).deadline
+    if all(one.name != name for one in tx.list_deadlines(record_id)):
+        tx.set_deadline(record_id, msgspec.structs.replace(deadline, due_at=tx.now))
+    tx.put_document(PARKED, id_, None)
+    return True
 
 
 def _failure_id(record_id: str, name: str) -> str:

@@ -13,6 +13,7 @@ from madang.hub import outbox as module
 from madang.hub.outbox import ATTEMPTS_MAX, STARTED, ConsoleSender, FileSender, OutboxWorker, Outgoing, SendFailed
 from madang.hub.ports import OutboxRow
 from madang.hub.record_errors import Forbidden
+from madang.hub.stuck import retry
 from madang.model.caller import SYSTEM
 from madang.model.time import HOUR, SECOND
 from tests.hub.record_bench import NOON, WORKER, ToldClock
@@ -134,8 +135,9 @@ async def test_waits_double_with_jitter_and_the_end_is_dead(post: Post) -> None:
     dead = post.rows("dead")[0]
     assert (dead.attempts, dead.error) == (ATTEMPTS_MAX, "gateway says no")
     with pytest.raises(Forbidden):
-        post.worker.revive(WORKER, dead.id)
-    post.worker.revive(SYSTEM, dead.id).result(5)
+        retry(post.store, WORKER, f"message|urn:r|{dead.id}")
+    answers = [retry(post.store, SYSTEM, f"message|urn:r|{dead.id}").result(5) for _ in range(2)]
+    assert answers == ["again", "not-stuck"]
     del post.wire.acts["kim"]
     post.clock.at += HOUR
     await post.step()

@@ -15,7 +15,9 @@ from madang.hub.records import (
     RecordNotFound,
     UnknownRecordType,
     VersionConflict,
+    list_parked,
 )
+from madang.hub.stuck import retry
 from madang.model.caller import SYSTEM, Caller
 from madang.model.change import RECORD
 from madang.model.time import DAY, HOUR, MINUTE, parse_instant
@@ -298,17 +300,17 @@ def test_a_failing_deadline_waits_longer_each_time_is_parked_and_stops_nobody(b:
     b.fire()
     assert b.get(ID).version == 2  # the nag of the same record came through meanwhile
     with b.store.read() as read:
-        parked = b.records.list_parked(read)
+        parked = list_parked(read)
         assert read.list_deadlines(ID) == []
     assert [(p.record_id, p.deadline.name, p.attempts) for p in parked] == [(ID, "bad", DEADLINE_ATTEMPTS_MAX)]
     assert "a faulty effect" in parked[0].error
     with pytest.raises(Forbidden):
-        b.records.unpark(WORKER, ID, "bad")
-    assert b.records.unpark(SYSTEM, ID, "bad").result(5) is True
-    assert b.records.unpark(SYSTEM, ID, "bad").result(5) is False
+        retry(b.store, WORKER, f"deadline|{ID}|bad")
+    assert retry(b.store, SYSTEM, f"deadline|{ID}|bad").result(5) == "again"
+    assert retry(b.store, SYSTEM, f"deadline|{ID}|bad").result(5) == "not-stuck"
     with b.store.read() as read:
         assert [d.name for d in read.list_deadlines(ID)] == ["bad"]
-        assert b.records.list_parked(read) == []
+        assert list_parked(read) == []
 
 
 def test_many_due_deadlines_come_in_portions(b: Bench) -> None:

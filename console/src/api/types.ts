@@ -377,6 +377,25 @@ export interface Source {
   quarantined: number
 }
 
+export interface Stuck {
+  id: string
+  kind: 'message' | 'deadline'
+  what: string
+  to: string
+  channel: string
+  record: string
+  record_type: string
+  record_title: string
+  why: string
+  attempts: number
+  since: string
+}
+
+export interface StuckPage {
+  items: Stuck[]
+  truncated: boolean
+}
+
 export interface Quarantined {
   id: number
   source: string

@@ -1,4 +1,4 @@
-"""Sources, their quarantine, and the HTTP push of observations."""
+"""Sources, their quarantine, what waits for a person, and the HTTP push of observations."""
 
 import asyncio
 
@@ -8,9 +8,10 @@ from msgspec import Struct
 from madang.api.dispatch import send_answer
 from madang.api.errors import Problem
 from madang.api.route import Answer, Call, Send, check_media_type
+from madang.hub import stuck
 from madang.hub.messages import ACCEPTED, DUPLICATE, Message
 from madang.hub.queries import sources
-from madang.hub.queries.answers import ReplayResult
+from madang.hub.queries.answers import ReplayResult, RetryResult
 
 MESSAGES_MAX = 10_000
 """Messages in one push."""
@@ -58,6 +59,20 @@ async def replay(call: Call) -> Answer:
         raise Problem(404, "not-found", f"{error.args[0]}.") from None
     outcome = await call.done(future)
     return Answer(ReplayResult(outcome.status, outcome.code, outcome.detail))
+
+
+async def list_stuck(call: Call) -> Answer:
+    """GET /api/stuck"""
+    return Answer(await call.ask(sources.list_stuck))
+
+
+async def retry_stuck(call: Call) -> Answer:
+    """POST /api/stuck/{id}/retry"""
+    future = stuck.retry(call.hub.store, call.caller, call.path["id"])
+    try:
+        return Answer(RetryResult(await call.done(future)))
+    except stuck.StuckNotFound as error:
+        raise Problem(404, "not-found", f"{error.args[0]}; GET /api/stuck lists what waits.") from None
 
 
 async def push(call: Call, send: Send) -> None:

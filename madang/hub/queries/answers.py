@@ -485,6 +485,38 @@ class QuarantineInfo(Struct, frozen=True):
     bytes: int
 
 
+class StuckInfo(Struct, frozen=True):
+    """A message that could not be sent, or a deadline whose action failed: it waits for a person."""
+
+    id: str
+    kind: str
+    """``message`` or ``deadline``."""
+    what: str
+    """What was to be said or done, in words."""
+    to: str
+    """Whom the message is for; empty for a deadline."""
+    channel: str
+    record: str
+    record_type: str
+    record_title: str
+    why: str
+    attempts: int
+    since: str
+
+
+class StuckPage(Struct, frozen=True):
+    """All that waits, the longest first. `truncated`: there is more."""
+
+    items: list[StuckInfo]
+    truncated: bool
+
+
+class RetryResult(Struct, frozen=True):
+    """``again``: it is due at once; ``not-stuck``: it did not wait (any more), nothing was done."""
+
+    status: str
+
+
 class ReplayResult(Struct, frozen=True):
     """What became of a payload that was decoded again."""
 

@@ -1,9 +1,11 @@
-"""Sources and their quarantine, as their page shows them."""
+"""Sources, their quarantine, and what waits for a person, as their page shows them."""
 
-from madang.hub.ports import QuarantineRow
-from madang.hub.queries.answers import QuarantineInfo, SourceInfo
+from madang.hub import stuck
+from madang.hub.ports import OutboxRow, QuarantineRow
+from madang.hub.queries.answers import QuarantineInfo, SourceInfo, StuckInfo, StuckPage
 from madang.hub.queries.look import Look
-from madang.model.time import render_instant
+from madang.hub.records import ParkedDeadline
+from madang.model.time import Instant, render_instant
 from madang.wire.source import describe_delivery
 
 PAYLOAD_SHOWN_MAX = 4_096
@@ -53,4 +55,50 @@ def _info(row: QuarantineRow) -> QuarantineInfo:
         topic=row.topic,
         payload=row.payload[:PAYLOAD_SHOWN_MAX].decode("utf-8", "replace"),
         bytes=len(row.payload),
+    )
+
+
+def list_stuck(look: Look) -> StuckPage:
+    """Dead messages and parked deadlines of records that the caller sees, those first that wait longest."""
+    found = stuck.list_stuck(look.read)
+    items = [_dead_message(look, row) for row in found.messages] + [_parked(look, one) for one in found.deadlines]
+    seen = sorted((item for item in items if item is not None), key=lambda item: item.since)
+    return StuckPage(seen, found.cut)
+
+
+def _dead_message(look: Look, row: OutboxRow) -> StuckInfo | None:
+    what = look.say(row.reason)
+    return _stuck(look, stuck.message_id(row), stuck.MESSAGE, what, row.to, row.channel, row.record_id, row.error,
+                  row.attempts, row.next_at)  # fmt: skip
+
+
+def _parked(look: Look, one: ParkedDeadline) -> StuckInfo | None:
+    record = look.read.find_record(one.record_id)
+    record_type = None if record is None else look.hub.registry.record_types.get(record.type)
+    action = None if record_type is None else record_type.procedure.find_action(one.deadline.action)
+    what = one.deadline.action if action is None else look.title(action.title, action.name)
+    return _stuck(look, stuck.deadline_id(one), stuck.DEADLINE, what, "", "", one.record_id, one.error, one.attempts,
+                  one.parked_at)  # fmt: skip
+
+
+def _stuck(
+    look: Look, id_: str, kind: str, what: str, to: str, channel: str, record_id: str, why: str, attempts: int,
+    since: Instant,
+) -> StuckInfo | None:  # fmt: skip
+    record = look.read.find_record(record_id)
+    if record is not None and not look.sees_record(record):
+        return None
+    type_ = "" if record is None else record.type
+    return StuckInfo(
+        id=id_,
+        kind=kind,
+        what=what,
+        to=to,
+        channel=channel,
+        record=record_id,
+        record_type=type_,
+        record_title=f"{look.type_title(type_)} {look.label(record_id)}".strip(),
+        why=why,
+        attempts=attempts,
+        since=render_instant(since),
     )
