@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from madang.hub.queries import live
 from tests.api.tiny_city import CARRIER_A, FARM, INCIDENT, START, TRUCK, TinyCity
 
 
@@ -60,6 +61,19 @@ def test_live(client: TestClient, city: TinyCity) -> None:
         "observed_at": "2026-11-23T02:14:10Z", "state": "incident", "severity": "high", "weight_kg": 18001.0, "active": True,
     }  # fmt: skip
     assert [thing["state"] for thing in found["things"]] == ["incident", "ok", "ok", "ok", "ok"]
+    assert found["total"] == 5
+
+
+def test_a_picture_of_too_many_things_is_cut_and_says_so(
+    client: TestClient, city: TinyCity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one with an incident stays although others were heard later; then those heard last."""
+    everything = get(client, city, "/api/live")["things"]
+    monkeypatch.setattr(live, "THINGS_MAX", 3)
+    found = get(client, city, "/api/live")
+    heard = sorted(everything, key=lambda t: (t["state"] == "incident", t["observed_at"], t["id"]), reverse=True)
+    assert [t["id"] for t in found["things"]] == [t["id"] for t in heard[:3]]
+    assert (found["things"][0]["id"], found["total"]) == (TRUCK, 5)
 
 
 def test_a_silent_truck_is_stale_and_one_that_is_switched_off_is_not(

@@ -55,6 +55,8 @@ export interface LiveThing {
 export interface Live {
   seq: number
   things: LiveThing[]
+  /** More than `things` holds when the picture is cut. */
+  total: number
 }
 
 /** [id, lon, lat, heading °, speed km/h, observed_at ms, weight kg] */

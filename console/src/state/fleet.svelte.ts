@@ -8,6 +8,8 @@ class Fleet {
   /** Grows when things come or go. */
   shape = $state(0)
   ready = $state(false)
+  /** How many there are in the city; more than are shown when the picture is cut. */
+  total = $state(0)
   ids: string[] = []
   labels: string[] = []
   types: string[] = []
@@ -36,6 +38,7 @@ class Fleet {
     try {
       const live = await getLive()
       this.#fill(live.things)
+      this.total = live.total
       this.ready = true
     } catch {
       // The connection state already says that the server cannot be reached; what was shown stays.
@@ -56,7 +59,8 @@ class Fleet {
       this.stale[i] = false
     }
     this.version++
-    if (unknown && this.ready) void this.load()
+    // Where the picture is cut, things that are not in it move all the time.
+    if (unknown && this.ready && this.total <= this.size) void this.load()
   }
 
   #fill(things: LiveThing[]): void {

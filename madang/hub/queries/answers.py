@@ -43,10 +43,12 @@ class Thing(Struct, frozen=True):
 
 
 class Live(Struct, frozen=True):
-    """All moving things. Open the stream after `seq` to miss nothing."""
+    """The moving things, at most 50,000. Open the stream after `seq` to miss nothing."""
 
     seq: int
     things: list[Thing]
+    total: int
+    """How many there are; more than `things` holds when the picture is cut: those with incidents stay, then those heard last."""
 
 
 class Measure(Struct, frozen=True):

@@ -1,5 +1,6 @@
 """Moving things as they are now, with what is the matter with them."""
 
+import heapq
 from collections.abc import Iterable
 
 from madang.hub.feed import Feed, Position
@@ -15,12 +16,18 @@ STALE_AFTER_CADENCES = 3
 CADENCE_S = 10.0
 """Of a thing whose source is not known (after a restart, until it reports)."""
 LIVE_INCIDENTS_MAX = 10_000
+THINGS_MAX = 50_000
+"""Things in one picture: what a console draws smoothly. A city with more sees those with incidents, then those heard last."""
 
 
 def list_live(look: Look, feed: Feed) -> Live:
-    """All moving things that the caller may see."""
+    """The moving things that the caller may see, at most `THINGS_MAX` of them."""
     seq, positions = feed.positions()
     worst = worst_by_subject(look)
+    seen = visible(look, positions)
+    total = len(seen)
+    if total > THINGS_MAX:
+        seen = heapq.nlargest(THINGS_MAX, seen, key=lambda p: (p.id in worst, p.observed_at, p.id))
     cadences = {source.id: source.cadence_s for source in look.hub.sources.list()}
     things = [
         Thing(
@@ -37,9 +44,9 @@ def list_live(look: Look, feed: Feed) -> Live:
             weight_kg=position.weight_kg,
             active=position.active,
         )
-        for position in visible(look, positions)
+        for position in seen
     ]
-    return Live(seq, things)
+    return Live(seq, things, total)
 
 
 def visible(look: Look, positions: Iterable[Position]) -> list[Position]:
