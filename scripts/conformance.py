@@ -55,6 +55,8 @@ def start_server(data: Path, log: Path) -> tuple["subprocess.Popen[bytes]", str]
     """(process, address) of a fresh server that lets callers without a token in: the suite sends none."""
     command = [sys.executable, "-m", "madang.app.cli", "serve", "--data", str(data), "--port", "0", "--mqtt-port", "0"]
     command += ["--anonymous-role", "admin", "--allow-private-addresses", "--log-format", "json"]
+    # The suite expects a temporal answer to be paged at between 20 and 40 instances (020_13, 020_14, 021_15, 021_16).
+    command += ["--temporal-page", "30"]
     process = subprocess.Popen(command, stdout=log.open("wb"), stderr=subprocess.STDOUT)
     end = time.monotonic() + START_S
     while time.monotonic() < end and process.poll() is None:

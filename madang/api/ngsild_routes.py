@@ -13,6 +13,7 @@ from madang.api.handlers.ngsild import (
     registration_subscriptions,
     registrations,
     subscriptions,
+    temporal,
 )
 from madang.api.route import PUBLIC, Param, Route
 from madang.hub.contexts import KINDS
@@ -202,11 +203,49 @@ _ENTITY_SUBSCRIPTIONS = (
           subscriptions.delete_subscription, status=204, tag="ngsi-ld"),
 )  # fmt: skip
 
+_TEMPORAL = "/ngsi-ld/v1/temporal/entities"
+_INSTANCE = f"{_TEMPORAL}/{{id}}/attrs/{{attr}}/{{instanceId}}"
+_TIMES = (
+    Param("timerel", description="before, after or between (4.11)"), Param("timeAt", description="date-time"),
+    Param("endTimeAt", description="date-time, for between"),
+    Param("timeproperty", description="observedAt, createdAt, modifiedAt or deletedAt; observedAt when absent"),
+    Param("lastN", "integer", "the newest instances of each attribute"),
+    Param("aggrMethods", "list", "totalCount, distinctCount, sum, avg, min, max, stddev, sumsq"),
+    Param("aggrPeriodDuration", description="ISO 8601 duration such as PT1H, P1D, P1M"),
+    Param("options", "list", "temporalValues, simplified, aggregatedValues, normalized, sysAttrs, count"),
+    Param("format", description="normalized, temporalValues, simplified or aggregatedValues"),
+    *(p for p in _VIEW if p.name in ("lang", "attrs", "pick", "omit", "datasetId", "jsonKeys", "expandValues", "local")),
+)  # fmt: skip
+_EVOLUTIONS = (
+    Route("GET", f"{_TEMPORAL}/{{id}}", ENTITY_READ, "Retrieve the evolution of an entity (5.7.3)", temporal.get_evolution,
+          data_class="personal", response=dict[str, Any], tag="ngsi-ld", parameters=(*_TIMES, _TYPE), not_yet=_LATER),
+    Route("GET", _TEMPORAL, ENTITY_READ, "Query the evolution of entities (5.7.4)", temporal.query_evolutions,
+          data_class="personal", response=list[dict[str, Any]], tag="ngsi-ld",
+          parameters=(*_TIMES, *_SELECTION, _ORDER[0], *_PAGE), not_yet=_LATER),
+    Route("POST", "/ngsi-ld/v1/temporal/entityOperations/query", ENTITY_READ,
+          "Query the evolution of entities by a body (5.7.4, 6.24)", temporal.query_by_body, data_class="personal",
+          request=dict[str, Any], response=list[dict[str, Any]], tag="ngsi-ld", parameters=(*_TIMES, *_PAGE), not_yet=_LATER),
+    Route("POST", _TEMPORAL, ENTITY_WRITE, "Create the evolution of an entity, or add to it (5.6.11)",
+          temporal.put_evolution, request=dict[str, Any], status=201, tag="ngsi-ld", parameters=(_LOCAL,)),
+    Route("DELETE", f"{_TEMPORAL}/{{id}}", ENTITY_WRITE, "Delete the evolution of an entity (5.6.16)",
+          temporal.delete_evolution, status=204, tag="ngsi-ld", parameters=(_LOCAL,)),
+    Route("POST", f"{_TEMPORAL}/{{id}}/attrs", ENTITY_WRITE, "Add instances to an evolution (5.6.12)",
+          temporal.add_attributes, request=dict[str, Any], status=204, tag="ngsi-ld", parameters=(_LOCAL,)),
+    Route("DELETE", f"{_TEMPORAL}/{{id}}/attrs/{{attr}}", ENTITY_WRITE, "Delete the evolution of an attribute (5.6.13)",
+          temporal.delete_attribute, status=204, tag="ngsi-ld",
+          parameters=(_DATASET, Param("deleteAll", "boolean", "every instance"), _LOCAL)),
+    Route("PATCH", _INSTANCE, ENTITY_WRITE, "Change an instance of an evolution (5.6.14)", temporal.change_instance,
+          request=dict[str, Any], status=204, tag="ngsi-ld", parameters=(_LOCAL,)),
+    Route("DELETE", _INSTANCE, ENTITY_WRITE, "Delete an instance of an evolution (5.6.15)", temporal.delete_instance,
+          status=204, tag="ngsi-ld", parameters=(_LOCAL,)),
+)  # fmt: skip
+
 NGSILD: tuple[Route, ...] = (
     *_ENTITIES,
     *_ATTRIBUTES,
     *_BATCHES,
     *_DISCOVERY,
+    *_EVOLUTIONS,
     *_CONTEXTS,
     *_REGISTRATIONS,
     *_SUBSCRIPTIONS_TO,

@@ -11,6 +11,7 @@ from madang.api.arrivals import Arrivals
 from madang.api.figures import Figures
 from madang.hub.deliveries import Deliveries
 from madang.hub.entities import Entities
+from madang.hub.evolution import Evolutions
 from madang.hub.feed import Feed
 from madang.hub.hub import Hub
 
@@ -38,6 +39,8 @@ class ApiSettings(Struct, frozen=True):
     """Role of callers without a token; empty: they are asked to log in. See `madang.app.settings`."""
     secure_cookie: bool = False
     """True behind TLS: the session cookie is then never sent over plain HTTP."""
+    temporal_page: int = 1_000
+    """Attribute instances in one answer of the temporal API; what is beyond is asked for again by time."""
     read_threads: int = 4
     """Threads for questions that may take long."""
 
@@ -49,6 +52,7 @@ class ApiState:
         "arrivals",
         "deliveries",
         "entities",
+        "evolutions",
         "executor",
         "feed",
         "figures",
@@ -69,6 +73,7 @@ class ApiState:
         self.feed = feed
         self.settings = settings
         self.entities = Entities(hub.store, hub.registry)
+        self.evolutions = Evolutions(hub.store, hub.registry)
         self.executor = executor
         self.arrivals = Arrivals()
         self.figures = Figures()

@@ -49,6 +49,13 @@ def _server_options(default_data: str) -> Callable[[F], F]:
                 ),
                 click.option("--store", default="", help=STORE_HELP),
                 click.option(
+                    "--temporal-page",
+                    default=1_000,
+                    show_default=True,
+                    type=click.IntRange(1, 100_000),
+                    help="Attribute instances in one answer of the NGSI-LD temporal interface.",
+                ),
+                click.option(
                     "--log-format",
                     type=click.Choice(["auto", "json", "text"]),
                     default="auto",

@@ -148,7 +148,7 @@ class Server:
         role = self.settings.anonymous_role
         # With nobody logged in, a page elsewhere must not reach the server by a name that it made lead here (DNS rebinding).
         hosts = (*LOOPBACKS, "[::1]") if role else ()
-        settings = ApiSettings(anonymous_role=role, hosts=hosts)
+        settings = ApiSettings(anonymous_role=role, hosts=hosts, temporal_page=self.settings.temporal_page)
         app = create_app(self.hub, settings, mqtt_stats=self.mqtt.stats, deliveries=self.deliveries)
         self._stop_streams = app.stop_streams
         config = uvicorn.Config(

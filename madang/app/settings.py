@@ -38,6 +38,8 @@ class Settings(Struct, frozen=True):
     everything listens on this machine alone."""
     store: str = ""
     """``sqlite:///FOLDER`` or ``postgresql://USER@HOST/DATABASE``; empty: SQLite in the data folder."""
+    temporal_page: int = 1_000
+    """Attribute instances in one answer of the NGSI-LD temporal interface; beyond it answers 206 with Content-Range."""
     log_format: str = "auto"
     """``json``, ``text``, or ``auto`` (text on a terminal)."""
     log_level: str = "info"

@@ -17,10 +17,11 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Struct
 
 from madang.model.change import Change, Transition
-from madang.model.entity import Attributes, Entity, Reading
+from madang.model.entity import Attribute, Attributes, Entity, Reading
 from madang.model.record import Record
 from madang.model.time import Instant
 from madang.ngsild.query import Query
+from madang.ngsild.temporal import Window
 from madang.procedure.contract import Deadline
 
 T = TypeVar("T")
@@ -145,6 +146,40 @@ class AttributeUse(Struct, frozen=True):
     """Entities that have it so."""
 
 
+class InstanceRow(Struct, frozen=True):
+    """One attribute instance of an entity's evolution."""
+
+    key: str
+    """Of the attribute, see `madang.model.entity.instance_key`."""
+    token: str
+    """What the store knows it by: the same for as long as it exists."""
+    at: Instant
+    """The time property that was asked for."""
+    attribute: Attribute | None
+    """The instance as the API was given it; None for a device's reading, of which only `value` and `at` are kept."""
+    value: Any
+    observed_at: Instant
+    created_at: Instant
+    modified_at: Instant
+    deleted_at: Instant | None = None
+
+
+class AggregateRow(Struct, frozen=True):
+    """Figures of one attribute over one period. Those that were not asked for are None."""
+
+    key: str
+    number: int
+    """Of the period, from 0."""
+    count: int
+    distinct: int | None = None
+    sum: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    sumsq: float | None = None
+    stddev: float | None = None
+    """Of the population."""
+
+
 class DueDeadline(Struct, frozen=True):
     record_id: str
     deadline: Deadline
@@ -216,6 +251,25 @@ class Read(Protocol):
         self, entity_id: str, attributes: Sequence[str], from_at: Instant, to_at: Instant, limit: int
     ) -> list[HistoryRow]:
         """Observations with from_at <= observed_at < to_at, by (attribute, observed_at, seq); at most `limit` per attribute, the newest."""
+        ...
+
+    def list_evolving(self, entity_id: str) -> list[str]:
+        """Keys of the attributes of which the entity's evolution has instances."""
+        ...
+
+    def list_instances(
+        self, entity_id: str, keys: Sequence[str], window: Window, limit: int, *, newest: bool
+    ) -> list[InstanceRow]:
+        """Instances of the evolution in the window by (key, time), oldest first; at most `limit` of each key: the oldest, or the
+        `newest`. Without those that were deleted through the temporal API or with an earlier entity of that id. An instance that
+        lacks the window's time property is in no window."""
+        ...
+
+    def aggregate(
+        self, entity_id: str, key: str, window: Window, methods: Sequence[str], origin: Instant | None, length: int
+    ) -> list[AggregateRow] | None:
+        """Figures of numeric instances by period of `length` microseconds from `origin` (None or 0: one period). None when the
+        store cannot tell without looking at the instances: some are no numbers, or were changed."""
         ...
 
     def read_log(self, after_seq: int, limit: int) -> list[Change]:
@@ -322,7 +376,37 @@ class Tx(Read, Protocol):
         takes it away. The change names what was taken away in `removed`."""
         ...
 
-    def delete_entity(self, id_: str, source: str) -> Change | None: ...
+    def delete_entity(self, id_: str, source: str) -> Change | None:
+        """Delete it. Its history stays, and its evolution (`list_instances`) begins anew when the id is used again."""
+        ...
+
+    def put_instances(
+        self,
+        id_: str,
+        type_: str,
+        instances: Sequence[tuple[str, Attribute]],
+        source: str,
+        *,
+        reference: bool,
+        types: Sequence[str] | None = None,
+        scopes: Sequence[str] | None = None,
+        expires_at: Instant | None = None,
+    ) -> Change:
+        """Add instances to the evolution. The newest of each attribute becomes its state unless that is newer; an NGSI-LD Null
+        never does."""
+        ...
+
+    def edit_instance(self, id_: str, key: str, token: str, attribute: Attribute | None, source: str) -> bool:
+        """Change an instance of the evolution, or take it away (None); False when there is none. The history keeps what was."""
+        ...
+
+    def cut_evolution(self, id_: str, keys: Sequence[str] | None) -> None:
+        """Take the evolution of these attributes away up to now (None: all). The history keeps what was."""
+        ...
+
+    def is_evolution_only(self, id_: str) -> bool:
+        """Was the entity made, and never changed but by `put_instances`?"""
+        ...
 
     def put_record(
         self, record: Record, transition: Transition, attributes: Attributes, links: dict[str, str]

@@ -28,7 +28,7 @@ from madang.ngsild.query import (
     Spatial,
 )
 from madang.procedure.contract import Deadline
-from tests.stores import check_entities
+from tests.stores import check_entities, check_evolution
 from tests.stores.kit import SQUARE, T0, TRUCK, Make, ManualClock, reading
 
 
@@ -396,7 +396,7 @@ def check_listeners_see_commits_in_order(make: Make, folder: Path) -> None:
 
 CHECKS = [
     value
-    for names in (globals(), vars(check_entities))
+    for names in (globals(), vars(check_entities), vars(check_evolution))
     for name, value in sorted(names.items())
-    if name.startswith("check_") and name not in ("check_store", "check_entities")
+    if name.startswith("check_") and name not in ("check_store", "check_entities", "check_evolution")
 ]

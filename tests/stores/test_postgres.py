@@ -16,8 +16,18 @@ from tests.stores.check_store import CHECKS
 from tests.stores.cluster import Cluster
 from tests.stores.kit import T0, TRUCK, ManualClock, reading
 
+NOT_YET = pytest.mark.xfail(
+    raises=StoreError, strict=True, reason="the temporal ports are not yet in this store (ADR 0034)"
+)
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.__name__)
+
+def _marked(check):
+    """A check, marked when this store cannot pass it yet."""
+    is_later = check.__module__.endswith("check_evolution")
+    return pytest.param(check, marks=NOT_YET if is_later else (), id=check.__name__)
+
+
+@pytest.mark.parametrize("check", [_marked(check) for check in CHECKS])
 def test_passes_the_check_of_every_store(check, tmp_path: Path, cluster: Cluster) -> None:
     check(cluster.make, tmp_path)
 

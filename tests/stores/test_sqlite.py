@@ -8,6 +8,7 @@ import pytest
 from madang.hub.ports import StoreError, StoreFull, StoreLocked
 from madang.model.entity import prop
 from madang.model.time import SECOND
+from madang.ngsild.temporal import Window
 from madang.stores.sqlite import SqliteStore
 from tests.stores.check_store import CHECKS
 from tests.stores.kit import T0, TRUCK, ManualClock, reading
@@ -84,6 +85,25 @@ def test_a_migrated_file_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
     for folder in (old, new):
         SqliteStore(folder, ManualClock()).close()
     assert tables(old) == tables(new)
+
+
+def test_history_of_before_the_temporal_interface_is_told(tmp_path: Path) -> None:
+    """A day's table without the column of whole instances, as schema 3 had it."""
+    store = SqliteStore(tmp_path, ManualClock(T0))
+    store.write(lambda tx: tx.append_reading(reading(T0, 15_000.0), "trucks", T0)).result(5)
+    store.close()
+    db = apsw.Connection(str(tmp_path / "default.db"))
+    day = db.execute("SELECT day FROM history_day").fetchall()[0][0]
+    db.execute(f"ALTER TABLE history_{day} DROP COLUMN instance")
+    db.execute("DROP TABLE temporal_cut; DROP TABLE temporal_edit; DROP TABLE temporal_only")
+    db.pragma("user_version", 3)
+    db.close()
+    store = SqliteStore(tmp_path, ManualClock(T0 + SECOND))
+    store.write(lambda tx: tx.append_reading(reading(T0 + SECOND, 16_000.0), "trucks", T0 + SECOND)).result(5)
+    with store.read() as read:
+        rows = read.list_instances(TRUCK, ["grossWeight"], Window(), 9, newest=False)
+        assert [(row.value, row.attribute) for row in rows] == [(15_000, None), (16_000, None)]
+    store.close()
 
 
 def test_file_that_is_no_database_is_named(tmp_path: Path) -> None:

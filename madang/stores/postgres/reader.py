@@ -26,6 +26,7 @@ from madang.ngsild.query import Query
 from madang.procedure.contract import Deadline
 from madang.stores.postgres.compile import compile_query
 from madang.stores.postgres.connect import Connection
+from madang.stores.postgres.temporal import NoEvolution
 from madang.stores.rows import LOG_COLUMNS, change_from_row, record_from_row
 from madang.stores.stamps import resolve
 
@@ -64,7 +65,7 @@ def _entity(row: Sequence[Any], *, stamps: bool = False, at: Instant | None = No
 Values = Sequence[Any] | Mapping[str, Any]
 
 
-class PostgresRead:
+class PostgresRead(NoEvolution):
     """`madang.hub.ports.Read` on one connection inside a transaction."""
 
     def __init__(self, connection: Connection) -> None:

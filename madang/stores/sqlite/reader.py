@@ -31,6 +31,7 @@ from madang.procedure.contract import Deadline
 from madang.stores.rows import LOG_COLUMNS, change_from_row, record_from_row
 from madang.stores.sqlite.compile import COLLATE_FUNCTION, INSTANT_FUNCTION, Compiled, compile_query
 from madang.stores.sqlite.places import DISTANCE_FUNCTION, PLACE_FUNCTION, Measure, PlaceTest
+from madang.stores.sqlite.temporal import TemporalReads
 from madang.stores.stamps import resolve
 
 _IN_MAX = 500
@@ -149,7 +150,7 @@ def in_pieces(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
         yield values[start : start + _IN_MAX]
 
 
-class SqliteRead:
+class SqliteRead(TemporalReads):
     """`madang.hub.ports.Read` on one connection inside a transaction."""
 
     def __init__(self, connection: apsw.Connection, slot: PlaceSlot) -> None:
@@ -338,7 +339,8 @@ class SqliteRead:
                 # Days are recorded days: late data of an older observed day may stand in a newer one, so all are asked.
                 for observed_at, seq, received_at, number, text in self._all(
                     f"SELECT observed_at, seq, received_at, number, text FROM history_{day} WHERE entity = ?"
-                    " AND attribute = ? AND observed_at >= ? AND observed_at < ? ORDER BY observed_at DESC, seq DESC LIMIT ?",
+                    " AND attribute = ? AND observed_at >= ? AND observed_at < ? AND (number IS NOT NULL OR text IS NOT NULL)"
+                    " ORDER BY observed_at DESC, seq DESC LIMIT ?",
                     (found[0], no, from_at, to_at, limit),
                 ):
                     value = number if text is None else orjson.loads(text)

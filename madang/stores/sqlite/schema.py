@@ -8,9 +8,11 @@ Bodies with 1 KB and more live in rowid tables with a UNIQUE id: ``WITHOUT ROWID
 message ids, links) are ``WITHOUT ROWID``: the key is the row.
 """
 
+from typing import Any
+
 import apsw
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Kept in ``PRAGMA user_version``. A file of a newer version is refused, an older one is migrated."""
 
 NOTIFICATION_DDL = """
@@ -20,6 +22,16 @@ CREATE TABLE notification (
   error TEXT NOT NULL);
 CREATE INDEX notification_by_subscription ON notification (subscription, state, no);
 """
+
+TEMPORAL_DDL = """
+CREATE TABLE temporal_cut (entity INTEGER NOT NULL, attribute INTEGER NOT NULL, seq INTEGER NOT NULL,
+  PRIMARY KEY (entity, attribute)) WITHOUT ROWID;
+CREATE TABLE temporal_edit (
+  entity INTEGER NOT NULL, attribute INTEGER NOT NULL, observed_at INTEGER NOT NULL, seq INTEGER NOT NULL, instance TEXT,
+  modified_at INTEGER NOT NULL, source TEXT NOT NULL, PRIMARY KEY (entity, attribute, observed_at, seq)) WITHOUT ROWID;
+CREATE TABLE temporal_only (entity INTEGER PRIMARY KEY, seq INTEGER NOT NULL);
+"""
+"""What the temporal API says of the history beside it (see `madang.stores.sqlite.temporal`)."""
 
 DDL = (
     """
@@ -88,6 +100,7 @@ CREATE TABLE document (kind TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL,
 CREATE TABLE number (name TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
 """
     + NOTIFICATION_DDL
+    + TEMPORAL_DDL
 )
 
 MIGRATIONS: dict[int, str] = {
@@ -107,6 +120,7 @@ ALTER TABLE log ADD COLUMN previous INTEGER;
 ALTER TABLE log ADD COLUMN before TEXT;
 """
     + NOTIFICATION_DDL,
+    3: TEMPORAL_DDL,
 }
 """What makes version n + 1 of version n. Columns are added at a table's end, in the order of `DDL`: no row is rewritten, so a large file
 is brought up in milliseconds."""
@@ -114,10 +128,11 @@ is brought up in milliseconds."""
 HISTORY_DDL = """
 CREATE TABLE IF NOT EXISTS history_{day} (
   entity INTEGER NOT NULL, attribute INTEGER NOT NULL, observed_at INTEGER NOT NULL, seq INTEGER NOT NULL,
-  received_at INTEGER NOT NULL, number REAL, text TEXT,
+  received_at INTEGER NOT NULL, number REAL, text TEXT, instance TEXT,
   PRIMARY KEY (entity, attribute, observed_at, seq)) WITHOUT ROWID
 """
-"""One table per recorded day: dropping a day is cheap. A number goes to `number`, every other value to `text` as JSON."""
+"""One table per recorded day: dropping a day is cheap. A number goes to `number`, every other value to `text` as JSON.
+`instance`: what an API write said as a whole, see `madang.stores.sqlite.temporal`; NULL for a device's reading."""
 
 
 class SchemaTooNew(Exception):
@@ -142,4 +157,8 @@ def prepare(connection: apsw.Connection) -> None:
         else:
             for older in range(version, SCHEMA_VERSION):
                 connection.execute(MIGRATIONS[older])
+            if version < 4:
+                days: Any = connection.execute("SELECT day FROM history_day").fetchall()
+                for (day,) in days:
+                    connection.execute(f"ALTER TABLE history_{day} ADD COLUMN instance TEXT")
         connection.pragma("user_version", SCHEMA_VERSION)

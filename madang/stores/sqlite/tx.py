@@ -7,7 +7,7 @@ that is not `bulk` runs in a savepoint of its own.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import apsw
@@ -24,6 +24,7 @@ from madang.procedure.contract import Deadline
 from madang.stores.rows import log_row
 from madang.stores.sqlite.reader import PlaceSlot, SqliteRead, in_pieces, marks
 from madang.stores.sqlite.schema import HISTORY_DDL
+from madang.stores.sqlite.temporal import TemporalWrites, deletion_row, hide_evolution, instance_row
 from madang.stores.stamps import NO_MARKS, Marks, mark_change, resolve
 
 CACHE_ENTITIES_MAX = 100_000
@@ -209,7 +210,7 @@ _PLACE = _Statement("INSERT OR REPLACE INTO entity_place", 5)
 _REFERENCE = _Statement("INSERT INTO reference_version", 5)
 
 
-class SqliteTx(SqliteRead):
+class SqliteTx(TemporalWrites, SqliteRead):
     """`madang.hub.ports.Tx`. One object serves one transaction (one group of ops)."""
 
     def __init__(self, connection: apsw.Connection, slot: PlaceSlot, memory: WriterMemory, clock_now: Instant) -> None:
@@ -508,11 +509,24 @@ class SqliteTx(SqliteRead):
             no = name_no.get(name) or self._name_no(name)
             value = attribute.get("value")
             if type(value) is float or type(value) is int:
-                history.append((entity_no, no, observed_at, seq, received_at, value, None))
+                history.append((entity_no, no, observed_at, seq, received_at, value, None, None))
             else:
                 if value is None:
                     value = attribute.get("object")
-                history.append((entity_no, no, observed_at, seq, received_at, None, orjson.dumps(value).decode()))
+                text = orjson.dumps(value).decode()
+                history.append((entity_no, no, observed_at, seq, received_at, None, text, None))
+
+    def _add_instances(self, entity_no: int, instances: Iterable[tuple[str, Attribute]], seq: int) -> None:
+        """History of an API write: each instance whole."""
+        history, name_no = self._history, self._memory.names
+        for key, attribute in instances:
+            no = name_no.get(key) or self._name_no(key)
+            history.append(instance_row(entity_no, no, attribute, self._now, seq))
+
+    def _add_deletions(self, entity_no: int, before: Attributes, removed: Iterable[str], seq: int) -> None:
+        """History of attributes that were taken away."""
+        for key in removed:
+            self._history.append(deletion_row(entity_no, self._name_no(key), before[key], self._now, seq))
 
     def append_reading(self, reading: Reading, source: str, received_at: Instant) -> Change:
         cached = self._for_change(reading.entity_id, reading.entity_type)
@@ -607,7 +621,9 @@ class SqliteTx(SqliteRead):
         self._record_change(change, orjson.dumps(change.attributes).decode())
         if reference:
             self._references.append((id_, seq, type_, cached.body, self._now))
-        self._add_history(cached.no, attributes, self._now, self._now, seq)
+        self._add_instances(cached.no, attributes.items(), seq)
+        if removed:
+            self._add_deletions(cached.no, before, removed, seq)
         return change
 
     def _set_types(self, cached: CachedEntity, type_: str, types: Sequence[str] | None, *, replace: bool) -> None:
@@ -661,6 +677,7 @@ class SqliteTx(SqliteRead):
             before=before.attributes,
         )
         self._record_change(change, "{}")
+        hide_evolution(self._db, before.no, seq)
         return change
 
     def find_entity(self, id_: str, *, stamps: bool = False) -> Entity | None:
@@ -941,5 +958,5 @@ def _history_statement(day: str) -> _Statement:
     statement = _history_statements.get(day)
     if statement is None:
         _history_statements.clear()
-        statement = _history_statements[day] = _Statement(f"INSERT OR REPLACE INTO history_{day}", 7)
+        statement = _history_statements[day] = _Statement(f"INSERT OR REPLACE INTO history_{day}", 8)
     return statement

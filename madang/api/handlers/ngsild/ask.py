@@ -83,7 +83,7 @@ def asked_by_parameters(query: dict[str, Any], context: Context) -> Asked:
     if pattern is not None:
         check_regular(pattern)
     geo = (query.get("georel"), query.get("geometry"), query.get("coordinates"), query.get("geoproperty"))
-    place = _place(geo, context)
+    place = place_by(geo, context)
     if types is None and text and query.get("local") is False:
         raise NgsiLdError("type=* asks this broker alone, and local=false says otherwise (clause 4.17)", "type")
     order = query.get("orderBy")
@@ -115,13 +115,13 @@ def asked_by_body(document: Any, parameters: dict[str, Any], context: Context) -
     query = dict(parameters)
     for name in ("attrs", "datasetId", "containedBy", "expandValues", "jsonKeys"):
         if name in document:
-            query[name] = _texts(document[name], name)
+            query[name] = texts_of(document[name], name)
     for name in ("pick", "omit"):
         if name in document:
-            query[name] = ",".join(_texts(document[name], name))
+            query[name] = ",".join(texts_of(document[name], name))
     for name in ("q", "scopeQ", "csf", "lang", "join"):
         if name in document:
-            query[name] = _text(document[name], name)
+            query[name] = text_of(document[name], name)
     if "joinLevel" in document:
         level = document["joinLevel"]
         if isinstance(level, bool) or not isinstance(level, int):
@@ -130,9 +130,9 @@ def asked_by_body(document: Any, parameters: dict[str, Any], context: Context) -
     items: list[Node] = []
     selected = False
     if "entities" in document:
-        items.append(_selectors(document["entities"], context))
+        items.append(selectors_of(document["entities"], context))
         selected = True
-    place = _geo_of(document["geoQ"], context) if "geoQ" in document else None
+    place = geo_of(document["geoQ"], context) if "geoQ" in document else None
     ordering = document.get("ordering", {})
     if not isinstance(ordering, dict):
         raise NgsiLdError("must be an object (clause 5.2.43)", "ordering")
@@ -142,8 +142,8 @@ def asked_by_body(document: Any, parameters: dict[str, Any], context: Context) -
         items,
         place,
         selected=selected,
-        order=_texts(ordering["orderBy"], "ordering.orderBy") if "orderBy" in ordering else [],
-        collation=_text(ordering["collation"], "collation") if "collation" in ordering else None,
+        order=texts_of(ordering["orderBy"], "ordering.orderBy") if "orderBy" in ordering else [],
+        collation=text_of(ordering["collation"], "collation") if "collation" in ordering else None,
         order_place=place_of(ordering.get("coordinates"), ordering.get("geometry")),
     )
     return query, asked
@@ -200,7 +200,7 @@ def _asked(
     )
 
 
-def _selectors(value: Any, context: Context) -> Node:
+def selectors_of(value: Any, context: Context) -> Node:
     """Entity selectors (clause 5.2.33): any of them."""
     if not isinstance(value, list) or not 1 <= len(value) <= SELECTORS_MAX:
         raise NgsiLdError(f"must be an array of 1 to {SELECTORS_MAX} selectors", "entities")
@@ -224,25 +224,26 @@ def _selector(value: Any, where: str, context: Context) -> Node:
         ids = value["id"] if isinstance(value["id"], list) else [value["id"]]
         items.append(Compare("id", "==", [check_id(id_, f"{where}.id") for id_ in ids]))
     elif "idPattern" in value:
-        pattern = _text(value["idPattern"], f"{where}.idPattern")
+        pattern = text_of(value["idPattern"], f"{where}.idPattern")
         check_regular(pattern)
         items.append(Compare("id", "~=", pattern))
     return items[0] if len(items) == 1 else And(tuple(items))
 
 
-def _geo_of(value: Any, context: Context) -> Near | Spatial | None:
+def geo_of(value: Any, context: Context) -> Near | Spatial | None:
     """A geo-query in a body (clause 5.2.13)."""
     if not isinstance(value, dict):
         raise NgsiLdError("must be an object (clause 5.2.13)", "geoQ")
     for name in ("georel", "geometry", "geoproperty"):
         if name in value:
-            _text(value[name], f"geoQ.{name}")
-    return _place(
+            text_of(value[name], f"geoQ.{name}")
+    return place_by(
         (value.get("georel"), value.get("geometry"), value.get("coordinates"), value.get("geoproperty")), context
     )
 
 
-def _place(geo: tuple[Any, Any, Any, Any], context: Context) -> Near | Spatial | None:
+def place_by(geo: tuple[Any, Any, Any, Any], context: Context) -> Near | Spatial | None:
+    """The geo-query of (georel, geometry, coordinates, geoproperty); None without any. Raises NgsiLdError."""
     georel, geometry, coordinates, geoproperty = geo
     if geoproperty is not None:
         geoproperty = context.stored_name(geoproperty, "geoproperty")
@@ -257,14 +258,16 @@ def _json(text: str, where: str) -> Any:
         raise NgsiLdError("must be a JSON array such as [126.5,33.4]", where) from None
 
 
-def _text(value: Any, where: str) -> str:
+def text_of(value: Any, where: str) -> str:
+    """A member that must be a text. Raises NgsiLdError."""
     if not isinstance(value, str):
         raise NgsiLdError("must be a text", where)
     return value
 
 
-def _texts(value: Any, where: str) -> list[str]:
+def texts_of(value: Any, where: str) -> list[str]:
+    """A member that must be a text or an array of texts. Raises NgsiLdError."""
     items = value if isinstance(value, list) else [value]
     if not items:
         raise NgsiLdError("is an empty array", where)
-    return [_text(item, where) for item in items]
+    return [text_of(item, where) for item in items]
