@@ -1,4 +1,4 @@
-"""The store that tests run on which are not about a store: SQLite, or with ``MADANG_TEST_STORE=postgres`` a database of the run's
+"""The store that tests run on which are not about a store: SQLite, or with ``MADANG_TEST_STORE=postgres`` a schema in the run's
 own cluster.
 
 `make test` runs the hub's and the API's tests on both.
@@ -32,7 +32,7 @@ def open_any(folder: Path, clock: Clock, *, durable: bool = False) -> Store:
     """A store that belongs to a folder: asked again for the same folder, it opens the same data."""
     chosen = os.environ.get(VARIABLE, "sqlite")
     if chosen == "postgres":
-        store: Store = shared_cluster().make(folder, clock)
+        store: Store = shared_cluster().make_tenant(folder, clock)
         return store
     assert chosen == "sqlite", f"{VARIABLE} is sqlite or postgres, not {chosen!r}"
     return SqliteStore(folder, clock, durable=durable)
