@@ -23,6 +23,7 @@ from madang.api.handlers import (
     sources,
     static,
     stream,
+    subscriptions,
     tables,
 )
 from madang.api.ngsild_routes import NGSILD
@@ -158,8 +159,22 @@ _SOURCES = (
           raw=sources.push, request=Any, response=sources.PushAnswer, source_login=True, tag="sources"),
 )  # fmt: skip
 
+_SUBSCRIPTIONS = (
+    Route("GET", "/api/subscriptions", ENTITY_READ, "Subscriptions and how their notifications are doing: one's own, staff all",
+          subscriptions.list_subscriptions, response=list[answers.SubscriptionInfo], tag="subscriptions"),
+    Route("GET", "/api/subscriptions/{id}/failed", ENTITY_READ, "Notifications that could not be delivered, oldest first",
+          subscriptions.list_failed, response=list[answers.FailedNotification], tag="subscriptions",
+          parameters=(_limit(50, 1_000), Param("after", "integer", "only those after this number", default=0, minimum=0))),
+    Route("POST", "/api/subscriptions/{id}/failed/send", ENTITY_READ, "Send failed notifications again: one's own",
+          subscriptions.send_again, request=subscriptions.Numbers, response=subscriptions.Count, tag="subscriptions"),
+    Route("POST", "/api/subscriptions/{id}/failed/discard", ENTITY_READ, "Let go of failed notifications: one's own",
+          subscriptions.discard, request=subscriptions.Numbers, response=subscriptions.Count, tag="subscriptions"),
+    Route("POST", "/api/subscriptions/{id}/replay", ENTITY_READ, "Notify again of a part of the log: one's own",
+          subscriptions.replay, request=subscriptions.Span, response=answers.ReplayOutcome, tag="subscriptions"),
+)  # fmt: skip
+
 ROUTES: tuple[Route, ...] = (
-    *_OPERATIONS, *_SESSION, *_PICTURE, *_INCIDENTS, *_RECORD, *_ENTITIES, *_SOURCES, *NGSILD,
+    *_OPERATIONS, *_SESSION, *_PICTURE, *_INCIDENTS, *_RECORD, *_ENTITIES, *_SOURCES, *_SUBSCRIPTIONS, *NGSILD,
 )  # fmt: skip
 
 CONSOLE = Route("GET", "/{path}", PUBLIC, "The console's files", static.get_file, data_class="public", tag="console",

@@ -1,11 +1,17 @@
 """Subscriptions over the API: their life, who sees them, what the errors are (clauses 5.8.1 to 5.8.5)."""
 
 import re
+from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from starlette.testclient import TestClient
 
+from madang.api.app import create_app
+from madang.api.state import ApiSettings
+from madang.model.time import render_instant
 from tests.api.tiny_city import TinyCity
+from tests.hub.notify_bench import Bench
 
 PATH = "/ngsi-ld/v1/subscriptions"
 BODY: dict[str, Any] = {
@@ -82,3 +88,56 @@ def test_a_preferred_version_is_answered(own_city: TinyCity, own_client: TestCli
     own_client.post(PATH, json=BODY, headers=auth)
     assert own_client.get(ONE, headers={**auth, "Prefer": "NGSI-LD=1.0"}).headers["preference-applied"] == "ngsi-ld=1.0"
     assert "preference-applied" not in own_client.get(ONE, headers={**auth, "Prefer": "respond-async"}).headers
+
+
+def test_the_console_sees_how_they_are_doing_and_sends_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    app = create_app(bench.hub, ApiSettings(anonymous_role="admin"), deliveries=bench.deliveries)
+    with TestClient(app) as client:
+        body = {**BODY, "entities": [{"type": "Room"}], "subscriptionName": "Rooms"}
+        assert client.post(PATH, json=body).status_code == 201
+        changes = [bench.value(number) for number in range(3)]
+        bench.matcher.settle()
+        (row, *_) = bench.store.write(lambda tx: tx.list_notifications(body["id"], "due", 9)).result(5)
+        bench.store.write(lambda tx: tx.put_notification(replace(row, state="dead", error="answered 422"))).result(5)
+        (info,) = client.get("/api/subscriptions").json()
+        shown = {
+            name: info[name]
+            for name in ("name", "receiver", "status", "is_own", "due", "delivered", "waiting", "failed")
+        }
+        assert shown == {
+            "name": "Rooms", "receiver": "https://receiver.example", "status": "active", "is_own": True, "due": 3,
+            "delivered": 0, "waiting": 2, "failed": 1,
+        }  # fmt: skip
+        one = f"/api/subscriptions/{body['id']}"
+        (failed,) = client.get(f"{one}/failed").json()
+        assert (failed["no"], failed["events"], failed["error"], failed["is_kept"]) == (row.no, 1, "answered 422", True)
+        assert client.post(f"{one}/failed/send", json={"numbers": [row.no, 77]}).json() == {"events": 1}
+        assert client.get(f"{one}/failed").json() == []
+        bench.store.write(lambda tx: tx.put_notification(replace(row, no=0, state="dead"))).result(5)
+        (failed,) = client.get(f"{one}/failed").json()
+        assert client.post(f"{one}/failed/discard", json={"numbers": [failed["no"]]}).json() == {"events": 1}
+        again = client.post(f"{one}/replay", json={"from_seq": changes[1].seq, "to_seq": changes[1].seq}).json()
+        assert again == {"events": 1, "to_seq": changes[1].seq, "is_complete": True}
+        at = render_instant(changes[2].recorded_at)
+        assert client.post(f"{one}/replay", json={"from_at": at}).json()["events"] == 1
+        for wrong in (
+            {},
+            {"from_seq": 1, "from_at": at},
+            {"from_seq": 0},
+            {"from_seq": 5, "to_seq": 4},
+            {"from_at": "soon"},
+        ):
+            assert client.post(f"{one}/replay", json=wrong).status_code == 400
+        assert client.post("/api/subscriptions/urn:other/replay", json={"from_seq": 1}).status_code == 404
+    bench.close()
+
+
+def test_where_nothing_is_sent_it_is_said(own_city: TinyCity, own_client: TestClient) -> None:
+    auth = own_city.auth("officer")
+    own_client.post(PATH, json=BODY, headers=auth)
+    assert (
+        own_client.post(f"/api/subscriptions/{BODY['id']}/replay", json={"from_seq": 1}, headers=auth).status_code
+        == 503
+    )
+    assert own_client.get("/api/subscriptions", headers=own_city.auth("farm")).json() == []

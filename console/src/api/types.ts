@@ -408,3 +408,34 @@ export interface Quarantined {
   payload: string
   bytes: number
 }
+
+export interface Subscription {
+  id: string
+  name: string
+  creator: string
+  receiver: string
+  status: 'active' | 'paused' | 'expired' | 'resting' | 'revoked'
+  is_own: boolean
+  due: number
+  replayed: number
+  delivered: number
+  waiting: number
+  failed: number
+  discarded: number
+  throttled: number
+  attempts: number
+  failed_attempts: number
+  last_success: string | null
+  last_failure: string | null
+  last_error: string
+}
+
+export interface FailedNotification {
+  no: number
+  first_seq: number
+  last_seq: number
+  events: number
+  created_at: string
+  error: string
+  is_kept: boolean
+}

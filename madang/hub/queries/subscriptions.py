@@ -1,0 +1,80 @@
+"""Subscriptions and how their notifications are doing, as their page shows them."""
+
+from urllib.parse import urlsplit
+
+from madang.hub.ports import NotificationRow
+from madang.hub.queries.answers import FailedNotification, SubscriptionInfo
+from madang.hub.queries.look import Look
+from madang.hub.subscriptions import DEAD, Counts, Definition, acting_caller, owns
+from madang.model.time import Instant, render_instant
+from madang.ngsild.subscription import ACTIVE
+
+
+def list_subscriptions(look: Look, resting: frozenset[str]) -> list[SubscriptionInfo]:
+    """Those that the caller sees, oldest first. `resting`: ids of those that only try now and then."""
+    counts = look.hub.subscriptions.counts(look.read)
+    found = look.hub.subscriptions.list(look.caller)
+    return [_info(look, d, counts.get(d.id, Counts()), is_resting=d.id in resting) for d in found]
+
+
+def _info(look: Look, definition: Definition, counts: Counts, *, is_resting: bool) -> SubscriptionInfo:
+    hub = look.hub
+    subscription = definition.subscription
+    due, delivered = hub.subscriptions.due[definition.id], hub.subscriptions.delivered[definition.id]
+    sent = delivered.sent
+    status = subscription.status_at(hub.real_clock.now())
+    if status == ACTIVE and acting_caller(hub.tokens, definition.kept.creator) is None:
+        status = "revoked"
+    elif status == ACTIVE and is_resting:
+        status = "resting"
+    parts = urlsplit(subscription.endpoint.uri)
+    port = f":{parts.port}" if parts.port else ""
+    return SubscriptionInfo(
+        id=definition.id,
+        name=subscription.document.get("subscriptionName") or subscription.document.get("description") or definition.id,
+        creator=definition.kept.creator.principal.partition(":")[2] or definition.kept.creator.principal,
+        receiver=f"{parts.scheme}://{parts.hostname}{port}",
+        status=status,
+        is_own=owns(look.caller, definition),
+        due=due.events,
+        replayed=delivered.replayed,
+        delivered=delivered.events,
+        waiting=counts.waiting_events,
+        failed=counts.failed_events,
+        discarded=delivered.discarded,
+        throttled=due.throttled,
+        attempts=sent.times_sent,
+        failed_attempts=sent.times_failed,
+        last_success=_text(sent.last_success),
+        last_failure=_text(sent.last_failure),
+        last_error=sent.last_error,
+    )
+
+
+def list_failed(look: Look, id_: str, limit: int, after: int) -> list[FailedNotification]:
+    """Notifications of a subscription that could not be delivered, oldest first. Raises NgsiLdError when it is not the caller's to see."""
+    look.hub.subscriptions.get(look.caller, id_)
+    return [_failed(row) for row in look.read.list_notifications(id_, DEAD, limit, after)]
+
+
+def seq_at(look: Look, at: Instant) -> int:
+    """The first place in the log that was recorded at `at` or later; one after the last when there is none."""
+    low, high = 1, look.read.last_seq() + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = next(iter(look.read.read_log(middle - 1, 1)), None)
+        if row is None or row.recorded_at >= at:
+            high = middle
+        else:
+            low = row.seq + 1
+    return low
+
+
+def _failed(row: NotificationRow) -> FailedNotification:
+    return FailedNotification(
+        row.no, row.first_seq, row.last_seq, row.events, render_instant(row.created_at), row.error, bool(row.body)
+    )
+
+
+def _text(at: Instant | None) -> str | None:
+    return None if at is None else render_instant(at)
