@@ -45,6 +45,7 @@ def test_the_life_of_a_subscription(own_city: TinyCity, own_client: TestClient) 
         gone = own_client.request(method, ONE, headers=auth)
         assert gone.status_code == 404 and gone.json()["type"].endswith("/ResourceNotFound")
     assert own_client.get(f"{PATH}/no-uri", headers=auth).status_code == 400
+    assert own_client.delete(f"{PATH}/", headers=auth).status_code == 405
 
 
 def test_one_without_an_id_gets_one(own_city: TinyCity, own_client: TestClient) -> None:

@@ -246,6 +246,23 @@ def test_sources_say_what_their_acknowledgement_means(console: Console, server: 
         expect(console.page.locator("table")).to_contain_text(one["acknowledgement"][:40])
 
 
+def test_a_subscription_shows_that_its_receiver_does_not_answer(console: Console) -> None:
+    """Nobody listens there, and the address is private: every attempt fails, so what is due waits."""
+    page = console.page
+    status = page.evaluate(
+        """() => fetch('/ngsi-ld/v1/subscriptions', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({
+             id: 'urn:s:console', type: 'Subscription', subscriptionName: 'Partner city', entities: [{type: 'Vehicle'}],
+             notification: {endpoint: {uri: 'http://127.0.0.1:9/n'}}})}).then(answer => answer.status)"""
+    )
+    assert status == 201
+    console.press("g", "o")
+    one = page.locator("article").filter(has=page.get_by_role("heading", name="Partner city"))
+    expect(one).to_contain_text("Last failure", timeout=20_000)
+    expect(one).to_contain_text("Waiting")
+    page.evaluate("() => fetch('/ngsi-ld/v1/subscriptions/urn:s:console', {method: 'DELETE'})")
+    expect(one).to_have_count(0, timeout=15_000)
+
+
 # --- everywhere ---
 
 

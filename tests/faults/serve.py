@@ -48,7 +48,8 @@ async def main() -> None:
     data, http_port, mqtt_port = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     source = replace(SOURCE, devices_max=2_000_000) if "many-devices" in sys.argv else SOURCE
     store = next((a.partition("=")[2] for a in sys.argv if a.startswith("--store=")), "")
-    settings = Settings(data=data, port=http_port, mqtt_port=mqtt_port, store=store)
+    private = "allow-private" in sys.argv
+    settings = Settings(data=data, port=http_port, mqtt_port=mqtt_port, store=store, allow_private_addresses=private)
     server = Server(settings, clock=ShiftedClock(data / "clock-offset-s"), sources=[source], extra_detectors=DETECTORS)
     async with server, stop_on_signals(server):
         print("ready", flush=True)

@@ -414,7 +414,7 @@ export interface Subscription {
   name: string
   creator: string
   receiver: string
-  status: 'active' | 'paused' | 'expired' | 'resting' | 'revoked'
+  status: 'active' | 'paused' | 'expired' | 'failing' | 'resting' | 'revoked'
   is_own: boolean
   due: number
   replayed: number

@@ -483,8 +483,8 @@ class SubscriptionInfo(Struct, frozen=True):
     receiver: str
     """Scheme and host: a path may hold a secret."""
     status: str
-    """active, paused or expired; ``resting``: so many attempts failed that it only tries now and then; ``revoked``: its creator's token is
-    no more."""
+    """active, paused or expired; ``failing``: the last attempt failed; ``resting``: so many failed that it only tries now and then;
+    ``revoked``: its creator's token is no more."""
     is_own: bool
     """May the reader change it?"""
     due: int

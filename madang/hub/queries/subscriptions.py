@@ -27,6 +27,8 @@ def _info(look: Look, definition: Definition, counts: Counts, *, is_resting: boo
         status = "revoked"
     elif status == ACTIVE and is_resting:
         status = "resting"
+    elif status == ACTIVE and sent.failed:
+        status = "failing"
     parts = urlsplit(subscription.endpoint.uri)
     port = f":{parts.port}" if parts.port else ""
     return SubscriptionInfo(

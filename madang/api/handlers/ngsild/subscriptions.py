@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
+from madang.api.errors import Problem
 from madang.api.handlers.ngsild.common import JSON, JSON_LD, PATCHES, accepted, document_of, page_links
 from madang.api.handlers.ngsild.context_of import context_headers, context_of_link
 from madang.api.route import Answer, Call
@@ -77,7 +78,7 @@ async def query_subscriptions(call: Call) -> Answer:
 
 async def update_subscription(call: Call) -> Answer:
     """PATCH /ngsi-ld/v1/subscriptions/{id}"""
-    id_ = check_id(call.path["id"])
+    id_ = _named(call)
     fragment, context = await document_of(call, PATCHES)
     await refresh(call)
     await call.hub.subscriptions.update(call.caller, id_, fragment, context)
@@ -86,10 +87,25 @@ async def update_subscription(call: Call) -> Answer:
 
 async def delete_subscription(call: Call) -> Answer:
     """DELETE /ngsi-ld/v1/subscriptions/{id}"""
-    id_ = check_id(call.path["id"])
+    id_ = _named(call)
     await refresh(call)
     await call.hub.subscriptions.delete(call.caller, id_)
     return Answer(None, 204)
+
+
+def _named(call: Call) -> str:
+    """The id of the path. Raises NgsiLdError, and Problem 405 for none: the list itself is neither changed nor deleted (the official suite's
+    029_01 and 032_01)."""
+    id_ = call.path["id"]
+    if not id_:
+        method = call.route.method
+        raise Problem(
+            405,
+            "method-not-allowed",
+            f"{method} is not for all subscriptions; name one.",
+            headers=(("Allow", "GET, POST"),),
+        )
+    return check_id(id_)
 
 
 async def refresh(call: Call) -> None:
