@@ -29,6 +29,7 @@ from madang.api.handlers import (
 from madang.api.ngsild_routes import NGSILD
 from madang.api.route import LOGGED_IN, PUBLIC, Param, Route
 from madang.hub.queries import answers
+from madang.hub.queries import subscriptions as told
 from madang.hub.queries.entities import HISTORY_LIMIT_MAX
 from madang.hub.queries.tables import PAGE_MAX
 from madang.model.finding import SEVERITIES
@@ -161,16 +162,16 @@ _SOURCES = (
 
 _SUBSCRIPTIONS = (
     Route("GET", "/api/subscriptions", ENTITY_READ, "Subscriptions and how their notifications are doing: one's own, staff all",
-          subscriptions.list_subscriptions, response=list[answers.SubscriptionInfo], tag="subscriptions"),
+          subscriptions.list_subscriptions, response=list[told.SubscriptionInfo], tag="subscriptions"),
     Route("GET", "/api/subscriptions/{id}/failed", ENTITY_READ, "Notifications that could not be delivered, oldest first",
-          subscriptions.list_failed, response=list[answers.FailedNotification], tag="subscriptions",
+          subscriptions.list_failed, response=list[told.FailedNotification], tag="subscriptions",
           parameters=(_limit(50, 1_000), Param("after", "integer", "only those after this number", default=0, minimum=0))),
     Route("POST", "/api/subscriptions/{id}/failed/send", ENTITY_READ, "Send failed notifications again: one's own",
           subscriptions.send_again, request=subscriptions.Numbers, response=subscriptions.Count, tag="subscriptions"),
     Route("POST", "/api/subscriptions/{id}/failed/discard", ENTITY_READ, "Let go of failed notifications: one's own",
           subscriptions.discard, request=subscriptions.Numbers, response=subscriptions.Count, tag="subscriptions"),
     Route("POST", "/api/subscriptions/{id}/replay", ENTITY_READ, "Notify again of a part of the log: one's own",
-          subscriptions.replay, request=subscriptions.Span, response=answers.ReplayOutcome, tag="subscriptions"),
+          subscriptions.replay, request=subscriptions.Span, response=told.ReplayOutcome, tag="subscriptions"),
 )  # fmt: skip
 
 ROUTES: tuple[Route, ...] = (

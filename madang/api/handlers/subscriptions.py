@@ -7,7 +7,6 @@ from madang.api.handlers.ngsild.subscriptions import refresh
 from madang.api.route import Answer, Call
 from madang.hub.deliveries import Deliveries
 from madang.hub.queries import subscriptions
-from madang.hub.queries.answers import ReplayOutcome
 from madang.hub.subscriptions import Definition
 from madang.model.time import parse_instant
 
@@ -78,7 +77,7 @@ async def replay(call: Call) -> Answer:
     if from_seq < 1 or (span.to_seq is not None and span.to_seq < from_seq):
         raise Problem(400, "bad-body", "from_seq is 1 or more, and to_seq not before it.")
     again = await deliveries.replay(definition, from_seq, span.to_seq)
-    return Answer(ReplayOutcome(again.events, again.to_seq, again.is_complete))
+    return Answer(subscriptions.ReplayOutcome(again.events, again.to_seq, again.is_complete))
 
 
 def _own(call: Call) -> tuple[Definition, Deliveries]:

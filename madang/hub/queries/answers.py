@@ -473,55 +473,6 @@ class SourceInfo(Struct, frozen=True):
     quarantined: int
 
 
-class SubscriptionInfo(Struct, frozen=True):
-    """A subscription and how its notifications are doing. Counts are changes told, not messages:
-    ``due + replayed == delivered + waiting + failed + discarded``."""
-
-    id: str
-    name: str
-    creator: str
-    receiver: str
-    """Scheme and host: a path may hold a secret."""
-    status: str
-    """active, paused or expired; ``failing``: the last attempt failed; ``resting``: so many failed that it only tries now and then;
-    ``revoked``: its creator's token is no more."""
-    is_own: bool
-    """May the reader change it?"""
-    due: int
-    replayed: int
-    delivered: int
-    waiting: int
-    failed: int
-    discarded: int
-    throttled: int
-    attempts: int
-    failed_attempts: int
-    last_success: str | None
-    last_failure: str | None
-    last_error: str
-
-
-class FailedNotification(Struct, frozen=True):
-    """A notification that could not be delivered."""
-
-    no: int
-    first_seq: int
-    last_seq: int
-    events: int
-    created_at: str
-    error: str
-    is_kept: bool
-    """False: its content is made again from the log when it is sent again."""
-
-
-class ReplayOutcome(Struct, frozen=True):
-    """What a replay queued."""
-
-    events: int
-    to_seq: int
-    is_complete: bool
-
-
 class QuarantineInfo(Struct, frozen=True):
     """A payload that could not be understood."""
 

@@ -2,12 +2,62 @@
 
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+
 from madang.hub.ports import NotificationRow
-from madang.hub.queries.answers import FailedNotification, SubscriptionInfo
 from madang.hub.queries.look import Look
 from madang.hub.subscriptions import DEAD, Counts, Definition, acting_caller, owns
 from madang.model.time import Instant, render_instant
 from madang.ngsild.subscription import ACTIVE
+
+
+class SubscriptionInfo(Struct, frozen=True):
+    """A subscription and how its notifications are doing. Counts are changes told, not messages:
+    ``due + replayed == delivered + waiting + failed + discarded``."""
+
+    id: str
+    name: str
+    creator: str
+    receiver: str
+    """Scheme and host: a path may hold a secret."""
+    status: str
+    """active, paused or expired; ``failing``: the last attempt failed; ``resting``: so many failed that it only tries now and then;
+    ``revoked``: its creator's token is no more."""
+    is_own: bool
+    """May the reader change it?"""
+    due: int
+    replayed: int
+    delivered: int
+    waiting: int
+    failed: int
+    discarded: int
+    throttled: int
+    attempts: int
+    failed_attempts: int
+    last_success: str | None
+    last_failure: str | None
+    last_error: str
+
+
+class FailedNotification(Struct, frozen=True):
+    """A notification that could not be delivered."""
+
+    no: int
+    first_seq: int
+    last_seq: int
+    events: int
+    created_at: str
+    error: str
+    is_kept: bool
+    """False: its content is made again from the log when it is sent again."""
+
+
+class ReplayOutcome(Struct, frozen=True):
+    """What a replay queued."""
+
+    events: int
+    to_seq: int
+    is_complete: bool
 
 
 def list_subscriptions(look: Look, resting: frozenset[str]) -> list[SubscriptionInfo]:

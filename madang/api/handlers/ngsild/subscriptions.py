@@ -94,7 +94,7 @@ async def delete_subscription(call: Call) -> Answer:
 
 
 def _named(call: Call) -> str:
-    """The id of the path. Raises NgsiLdError, and Problem 405 for none: the list itself is neither changed nor deleted (the official suite's
+    """The id of the path. Raises NgsiLdError, and Problem 405 for none: the list itself is not changed or deleted (the official suite's
     029_01 and 032_01)."""
     id_ = call.path["id"]
     if not id_:
