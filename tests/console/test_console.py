@@ -113,6 +113,39 @@ def test_replay_is_marked_and_ends(console: Console) -> None:
     expect(page.locator(".stage .mark")).to_have_count(0)
 
 
+@pytest.mark.parametrize(
+    ("korean", "notice"),
+    [
+        (False, "on the map: those with incidents, then those heard last"),
+        (True, "사건이 있는 것과 가장 최근에 소식이 온 것"),
+    ],
+)
+def test_too_many_things_are_said_to_be_cut(browser: Browser, server: Server, korean: bool, notice: str) -> None:
+    """A picture of a million things holds some of them; the map says so, on a phone too."""
+    total = 1_000_000
+    context = new_context(browser, phone=True, korean=korean)
+    context.route("**/api/live", lambda route: route.fulfill(json={**route.fetch().json(), "total": total}))
+    console = log_in(context, server)
+    console.page.get_by_role("tab").nth(1).click()
+    said = console.page.locator(".stage .cut")
+    expect(said).to_contain_text(notice)
+    expect(said).to_contain_text("1,000,000")
+    box = said.bounding_box()
+    assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
+    for other in console.page.locator(".stage button:visible").all():
+        its = other.bounding_box()
+        assert its is not None
+        apart = (
+            its["x"] + its["width"] <= box["x"]
+            or box["x"] + box["width"] <= its["x"]
+            or its["y"] + its["height"] <= box["y"]
+            or box["y"] + box["height"] <= its["y"]
+        )
+        assert apart, f"the notice lies on {other.inner_text() or other.get_attribute('aria-label')}"
+    assert console.errors == []
+    context.close()
+
+
 def test_keys_are_listed_and_everything_is_found(console: Console, server: Server) -> None:
     page = console.page
     page.wait_for_selector("[role=option].row")
