@@ -26,6 +26,7 @@ from madang.hub.records import Records
 from madang.hub.registration_subscriptions import RegistrationSubscriptions
 from madang.hub.registrations import Registrations
 from madang.hub.registry import Registry
+from madang.hub.silence import RULE, RULE_TITLE, SILENCE_PARAMETERS, Silence
 from madang.hub.sources import KIND as SOURCE_KIND
 from madang.hub.sources import Sources
 from madang.hub.subscriptions import Subscriptions
@@ -46,7 +47,7 @@ TICK_S = 0.2
 CLOCK_MARK_EVERY = MINUTE
 """Log time never stands still longer than this: silence must be noticed also when nothing else happens."""
 STATUS_EVERY = 10 * SECOND
-"""How often source counters are kept."""
+"""How often source counters are kept, and silent sources looked for."""
 MESSAGE_DAYS = 8
 """Days for which a message's identity is remembered: one more than the oldest reading that a source may send."""
 QUARANTINE_ROWS_MAX = 100_000
@@ -90,8 +91,10 @@ class Hub:
         self.real_clock = real_clock or clock
         self.city = city
         self.services = services
-        self.registry = Registry(services, (INCIDENT,))
-        self.parameters = Parameters([*INCIDENT_PARAMETERS, *(p for s in services for p in s.parameters)])
+        self.registry = Registry(services, (INCIDENT,), {RULE: RULE_TITLE})
+        self.parameters = Parameters(
+            [*INCIDENT_PARAMETERS, *SILENCE_PARAMETERS, *(p for s in services for p in s.parameters)]
+        )
         self.words = Words(services, time_zone=city.time_zone, record_types=(INCIDENT,), find_label=self.find_label)
         self.tokens = Tokens(store, self.real_clock, secrets.token_bytes)
         self.sources = Sources(store, clock, secrets.token_hex)
@@ -107,6 +110,9 @@ class Hub:
         self.incidents = Incidents(
             self.records, {rule: items for s in services for rule, items in s.checklists.items()}
         )
+        self.silence = Silence(self.sources, self.incidents, self.parameters.value)
+        with store.read() as read:
+            self.silence.set_patience(read)
         detectors = [d for s in services for d in s.detectors] + list(extra_detectors)
         self.flow = FlowHost(store, detectors, self.parameters.defaults(), self._on_finding)
         self.ingest = Ingest(store, clock, self.sources, self.flow.lag, LAG_MAX)
@@ -259,6 +265,7 @@ class Hub:
         self.records.fire_due(tx)
         if keep_status:
             self._save_in(tx)
+            self.silence.look_in(tx)
 
     def _save_in(self, tx: Tx) -> None:
         """Counters that are kept now and then."""

@@ -1,6 +1,6 @@
 """What the services declare, looked up by name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from madang.model.entity import EntityType
@@ -13,14 +13,20 @@ T = TypeVar("T")
 class Registry:
     """Declarations of all services and of the hub itself. Raises ValueError when two declare the same name."""
 
-    def __init__(self, services: Iterable[Service], record_types: Iterable[RecordType] = ()) -> None:
+    def __init__(
+        self,
+        services: Iterable[Service],
+        record_types: Iterable[RecordType] = (),
+        rules: Mapping[str, dict[str, str]] | None = None,
+    ) -> None:
+        """`record_types` and `rules`: the platform's own."""
         self.services = tuple(services)
         self.entity_types: dict[str, EntityType] = {}
         self.record_types: dict[str, RecordType] = {}
         self.layers: dict[str, Layer] = {}
         self.tables: dict[str, Table] = {}
         self.indicators: dict[str, Indicator] = {}
-        self.rules: dict[str, dict[str, str]] = {}
+        self.rules: dict[str, dict[str, str]] = dict(rules or {})
         """Rule -> title by language."""
         for record_type in record_types:
             _add(self.record_types, record_type.name, record_type)

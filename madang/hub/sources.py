@@ -20,8 +20,6 @@ KIND = "source"
 STATUS_KIND = "source.status"
 SECRET_BYTES = 32
 """Random bytes of a source's secret: too many to guess, so that a plain hash is enough to keep."""
-SILENT_AFTER_CADENCES = 3
-"""Cadences without a word until a source counts as silent."""
 RATE_WINDOW = 5 * MINUTE
 
 
@@ -62,6 +60,7 @@ class Sources:
         self._random_hex = random_hex
         self._lock = threading.Lock()
         self._live: dict[str, _Live] = {}
+        self._cadences, self._floor = 0.0, 0
         with store.read() as read:
             for id_, body in read.list_documents(KIND):
                 self._live[id_] = _compile(read, msgspec.json.decode(body, type=Source))
@@ -146,6 +145,14 @@ class Sources:
         """Counters. Raises SourceNotFound."""
         return self.live(source_id).status
 
+    def set_patience(self, cadences: float, floor_s: float) -> None:
+        """A source is silent after so many of its cadences, and not before `floor_s`."""
+        self._cadences, self._floor = cadences, int(floor_s * SECOND)
+
+    def patience(self, source: Source) -> Instant:
+        """How long a source may say nothing before it is silent."""
+        return max(int(self._cadences * source.cadence_s * SECOND), self._floor)
+
     def state(self, source_id: str) -> str:
         """``ok``, ``silent``, ``never`` (no message yet) or ``disabled``."""
         live = self.live(source_id)
@@ -154,8 +161,7 @@ class Sources:
         last = live.status.last_message_at
         if last is None:
             return "never"
-        patience = int(SILENT_AFTER_CADENCES * live.source.cadence_s * SECOND)
-        return "silent" if self._clock.now() - last > patience else "ok"
+        return "silent" if self._clock.now() - last > self.patience(live.source) else "ok"
 
     def rate_per_min(self, source_id: str) -> float:
         """Messages a minute, over the last five."""

@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from madang.hub.queries import live
+from madang.model.time import SECOND
 from tests.api.tiny_city import CARRIER_A, FARM, INCIDENT, START, TRUCK, TinyCity
 
 
@@ -265,6 +266,23 @@ def test_sources_and_quarantine(own_client: TestClient, own_city: TinyCity) -> N
     assert (row["payload"], row["topic"]) == ("{broken", "manure/t1/telemetry")
     answer = own_client.post(f"/api/quarantine/{row['id']}/replay", headers=own_city.auth("admin"))
     assert answer.json()["status"] == "rejected"
+
+
+def test_a_silent_source_is_said_on_its_page_in_the_figures_and_as_an_incident(
+    own_client: TestClient, own_city: TinyCity
+) -> None:
+    own_city.hub.tick()
+    own_city.clock.set(own_city.clock.now() + 311 * SECOND)  # the floor of 300 s, and the ten of a look
+    own_city.hub.tick()
+    states = {s["id"]: s["state"] for s in get(own_client, own_city, "/api/sources")}
+    assert states == {"manure-terminals": "silent", "manure-push": "never"}
+    text = own_client.get("/metrics", headers=own_city.auth("operator")).text
+    assert 'madang_source_silent{source="manure-terminals"} 1.0' in text
+    assert 'madang_source_silent{source="manure-push"} 0.0' in text
+    (one,) = get(own_client, own_city, "/api/incidents?rule=platform.silence")["items"]
+    assert (one["severity"], one["title"]) == ("medium", "A source is silent")
+    assert one["sentence"].startswith("Nothing from ")
+    assert own_client.get(f"/api/incidents/{one['id']}", headers=own_city.auth("viewer")).status_code == 200
 
 
 def test_search_indicators_and_parameters(client: TestClient, city: TinyCity) -> None:

@@ -66,7 +66,8 @@ export function followLinks(event: MouseEvent): void {
 
 export const addressOf = {
   incident: (id: string) => `/incidents/${encodeURIComponent(id)}`,
-  thing: (id: string) => `/things/${encodeURIComponent(id)}`,
+  // A source is no thing of the city: what is said about one leads to where sources are.
+  thing: (id: string) => (id.startsWith('urn:ngsi-ld:Source:') ? '/sources' : `/things/${encodeURIComponent(id)}`),
   record: (id: string) => `/records/${encodeURIComponent(id)}`,
   table: (type: string) => `/tables/${encodeURIComponent(type)}`
 }
