@@ -16,7 +16,7 @@ from madang.model.caller import SYSTEM
 from madang.model.finding import Finding
 from madang.model.record import Record
 from madang.procedure.incident import INCIDENT_TYPE, MERGED, OPEN, RESOLVED, REVIEWED, WITHDRAWN
-from madang.procedure.incident_effects import is_known
+from madang.procedure.incident_effects import is_known, is_retelling
 from madang.services.contract import Parameter
 
 logger = structlog.get_logger(__name__)
@@ -63,8 +63,8 @@ class Incidents:
         self._checklists = checklists or {}
 
     def apply_finding_in(self, tx: Tx, finding: Finding, finding_id: str, seq: int) -> Record | None:
-        """Let a finding open an incident, join the one of its situation (in the place of an earlier telling of its rule), or
-        withdraw an earlier finding from it.
+        """Let a finding open an incident, join the one of its situation (in the place of an earlier telling of its rule; quietly,
+        when it is no worse than that), or withdraw an earlier finding from it.
 
         `finding_id` is its identity: applying it again changes nothing. Gives the incident as it is now; None when there was
         nothing to withdraw.
@@ -84,7 +84,10 @@ class Incidents:
             return incident
         if is_known(incident.data, finding_id):
             return incident
-        action = "rejoin" if incident.state in (RESOLVED, REVIEWED, WITHDRAWN) else "join"
+        if incident.state != WITHDRAWN and is_retelling(incident.data, finding):
+            action = "retell"
+        else:
+            action = "rejoin" if incident.state in (RESOLVED, REVIEWED, WITHDRAWN) else "join"
         return self._records.act_in(tx, SYSTEM, incident.id, action, arguments)
 
     def find_in(self, tx: Tx, situation: str) -> Record | None:

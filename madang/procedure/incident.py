@@ -278,6 +278,21 @@ PROCEDURE = Procedure(
             ),
         ),
         Action(
+            "retell",
+            _said("탐지 갱신", "Amount updated"),
+            (*LIVE_STATES, RESOLVED, REVIEWED),
+            ("=",),
+            _SYSTEM,
+            effects.can_retell,
+            effects.retell,
+            _FINDING_ARGUMENTS,
+            _said(
+                "이미 있는 탐지 결과를 새 값으로 바꿉니다. 심각도는 높아지지 않습니다.",
+                "A finding that stands is told with newer figures; it is no worse than before.",
+            ),
+            quiet=True,
+        ),
+        Action(
             "absorb",
             _said("합쳐진 사건 받기", "Take over findings"),
             LIVE_STATES,

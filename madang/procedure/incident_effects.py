@@ -110,6 +110,16 @@ def is_known(data: _Data, finding_id: str) -> bool:
     )
 
 
+def is_retelling(data: _Data, finding: Finding) -> bool:
+    """Does a finding of its rule and situation stand in the incident, as severe as this one or worse? Then newer figures
+    are all that it brings."""
+    identity = finding.rule, finding.situation
+    standing = next((e for e in data["findings"] if _identity(e) == identity and not e["withdrawn"]), None)
+    return standing is not None and SEVERITIES.index(finding.severity) >= SEVERITIES.index(
+        standing["finding"]["severity"]
+    )
+
+
 def _with_entries(data: _Data, entries: list[_Data]) -> _Data:
     """The data with more findings: one of a rule and situation that is there already takes the place of what was told before."""
     findings = list(data["findings"])
@@ -236,6 +246,14 @@ def can_open(record: Record | None, arguments: _Data, ctx: Context) -> list[Reas
     return []
 
 
+def can_retell(record: Record | None, arguments: _Data, ctx: Context) -> list[Reason]:
+    """The document is a finding that stands already and is no worse than before."""
+    reasons = can_open(record, arguments, ctx)
+    if not reasons and not is_retelling(_data(record), msgspec.convert(arguments["finding"], Finding)):
+        reasons = [Reason("incident.not-told-before")]
+    return reasons
+
+
 def can_act(record: Record | None, arguments: _Data, ctx: Context) -> list[Reason]:
     """The checklist has the item."""
     item = arguments.get("item")
@@ -344,6 +362,15 @@ def rejoin(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
     again = {"acknowledgedBy": None, "acknowledgedAt": None, "cause": None, "level": 0, "escalateAt": None}
     data, deadlines = _alarm({**data, **again}, ctx)
     return Effect(data, state=OPEN, outbox=_tell_control_room(data), deadlines=deadlines)
+
+
+def retell(record: Record | None, arguments: _Data, ctx: Context) -> Effect:
+    """A finding that stands says newer figures: nobody is called and no deadline moves; one that is too mild by now for anybody
+    to be called ends."""
+    data = _joined(_data(record), arguments, ctx)
+    if data["severity"] not in ESCALATE_AFTER and data["escalateAt"] is not None:
+        return Effect({**data, "escalateAt": None}, cancels=(ESCALATE,))
+    return Effect(data)
 
 
 def _joined(data: _Data, arguments: _Data, ctx: Context) -> _Data:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from madang.hub.incidents import INCIDENT_PARAMETERS, Incidents
-from madang.hub.records import NotAllowed
+from madang.hub.records import NotAllowed, VersionConflict
 from madang.model.caller import SYSTEM
 from madang.model.entity import point
 from madang.model.finding import Finding, Reason
@@ -60,6 +60,10 @@ class City:
     def told(self, id_: str = FIRST) -> list[tuple[str, str, str]]:
         with self.b.store.read() as read:
             return [(o.channel, o.to, o.reason["code"]) for o in read.list_outbox_of(id_)]
+
+    def trail(self, id_: str = FIRST) -> list[str]:
+        with self.b.store.read() as read:
+            return [v.transition.action for v in read.list_versions(id_)]
 
     def due(self, id_: str = FIRST) -> list[int]:
         with self.b.store.read() as read:
@@ -168,6 +172,34 @@ def test_told_again_worse_calls_people_and_opens_what_was_resolved(city: City) -
     assert worse is not None
     assert (worse.state, worse.data["severity"], city.due()) == ("OPEN", "critical", [3])
     assert len(worse.data["findings"][0]["earlier"]) == 2
+
+
+def test_told_again_no_worse_while_somebody_reads_is_no_conflict(city: City) -> None:
+    city.apply(finding(severity="high", reason=Reason("manure.D1.said", {"dropped_kg": 1_400})))
+    city.b.clock.at += MINUTE
+    again = city.apply(finding(severity="high", reason=Reason("manure.D1.said", {"dropped_kg": 3_100})))
+    assert again is not None and again.version == 2
+    assert city.trail()[-1] == "retell"
+    seen = city.b.records.act(WORKER, FIRST, "acknowledge", {}, version=1).result(5)
+    assert (seen.state, seen.data["title"]["params"]) == ("ACKNOWLEDGED", {"dropped_kg": 3_100})
+    # Milder is quiet too; worse, or another rule, is for the person to look at again.
+    city.apply(finding(severity="medium"))
+    city.b.records.act(WORKER, FIRST, "assign", {"assignee": "token:lee"}, version=3).result(5)
+    assert city.trail()[-2:] == ["retell", "assign"]
+    city.apply(finding(severity="high"))
+    with pytest.raises(VersionConflict):
+        city.b.records.act(WORKER, FIRST, "act", {"note": "went there"}, version=5).result(5)
+    city.apply(finding("manure.D4", "low"))
+    with pytest.raises(VersionConflict):
+        city.b.records.act(WORKER, FIRST, "act", {"note": "went there"}, version=6).result(5)
+    assert city.trail()[-2:] == ["join", "join"]
+
+
+def test_told_again_too_mild_to_call_anybody(city: City) -> None:
+    city.apply(finding(severity="high"))
+    record = city.apply(finding(severity="low"))
+    assert record is not None
+    assert (record.data["severity"], record.data["escalateAt"], city.due()) == ("low", None, [])
 
 
 def test_what_was_withdrawn_and_told_anew_is_one_row(city: City) -> None:

@@ -21,11 +21,11 @@ OTHER = "urn:ngsi-ld:Incident:I-2026-000002"
 FINDINGS = {"finding": {}, "findingId": "x"}
 
 ALLOWED = {
-    "OPEN": {"acknowledge", "assign", "act", "escalate", "merge", "resolve", "comment", "join", "absorb", "withdraw"},
-    "ACKNOWLEDGED": {"assign", "act", "escalate", "merge", "resolve", "comment", "join", "absorb", "retract"},
-    "IN_PROGRESS": {"assign", "act", "escalate", "merge", "resolve", "comment", "join", "absorb", "retract"},
-    "RESOLVED": {"review", "reopen", "comment", "rejoin", "retract"},
-    "REVIEWED": {"reopen", "comment", "rejoin", "retract"},
+    "OPEN": {"acknowledge", "assign", "act", "escalate", "merge", "resolve", "comment", "join", "retell", "absorb", "withdraw"},
+    "ACKNOWLEDGED": {"assign", "act", "escalate", "merge", "resolve", "comment", "join", "retell", "absorb", "retract"},
+    "IN_PROGRESS": {"assign", "act", "escalate", "merge", "resolve", "comment", "join", "retell", "absorb", "retract"},
+    "RESOLVED": {"review", "reopen", "comment", "rejoin", "retell", "retract"},
+    "REVIEWED": {"reopen", "comment", "rejoin", "retell", "retract"},
     "MERGED": {"comment"},
     "WITHDRAWN": {"reopen", "comment", "rejoin"},
 }
@@ -48,6 +48,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "comment": {"text": "odd"},
     "join": {"finding": finding("manure.D4", "medium"), "findingId": "b"},
     "rejoin": {"finding": finding("manure.D4", "medium"), "findingId": "b"},
+    "retell": {"finding": finding("manure.D1", "high"), "findingId": "b"},
     "absorb": {"from": OTHER, "findings": []},
     "withdraw": {"rule": "manure.D1", "situation": "s"},
     "retract": {"rule": "manure.D1", "situation": "s"},
@@ -118,7 +119,7 @@ def test_random_hands_keep_the_incident_whole(steps: list[tuple[str, str, str, i
     for n, (name, severity, rule, minutes) in enumerate(steps):
         now += minutes * MINUTE
         arguments = dict(ARGUMENTS.get(name, {}))
-        if name in ("join", "rejoin"):
+        if name in ("join", "rejoin", "retell"):
             arguments = {"finding": finding(rule, severity), "findingId": f"f{n}"}
         if name in ("withdraw", "retract"):
             arguments = {"rule": rule, "situation": "s"}
