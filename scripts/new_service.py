@@ -76,11 +76,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from madang.flow.contract import Detector, Lookup, Ref, Step
+from madang.flow.contract import Detector, Lookup, Ref, Step, check_format
 from madang.model.change import READING, Change
 from madang.model.finding import HIGH, Evidence, Finding, Measure, Reason
 from madang.model.time import SECOND, Instant
 from madang.services.@name@ import model
+
+
+FORMAT = 1
+"""Raise it when the state changes its shape: stored states of an older one start anew."""
 
 
 class LevelState(Struct, frozen=True):
@@ -89,7 +93,7 @@ class LevelState(Struct, frozen=True):
     key: str
     above: bool = False
     """The level was above the limit at the last reading: a finding is made when it rises, not while it stays."""
-    v: int = 1
+    format: int = FORMAT
 
 
 class LevelDetector:
@@ -141,11 +145,9 @@ class LevelDetector:
         return msgspec.json.encode(state)
 
     def decode(self, document: bytes) -> LevelState:
-        """The state again. Raises ValueError for a version that this code does not know."""
-        state = msgspec.json.decode(document, type=LevelState)
-        if state.v != 1:
-            raise ValueError(f"{self.id}: state version {state.v} is unknown")
-        return state
+        """The state again. Raises OlderFormat for an older format (the key starts anew), ValueError for a newer one."""
+        check_format(document, FORMAT, self.id)
+        return msgspec.json.decode(document, type=LevelState)
 
 
 DETECTORS: tuple[Detector[Any], ...] = (LevelDetector(),)

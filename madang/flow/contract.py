@@ -16,6 +16,7 @@ what they mean (insert, ignore, withdraw). Duplicates never arrive: ingest remov
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from madang.model.change import Change
@@ -56,6 +57,29 @@ class Lookup(Struct, frozen=True):
     """Attributes (records: data names) to index by exact value, for `ref.find_by`."""
     place: str | None = None
     """GeoProperty to index in space, for `ref.near`."""
+
+
+class OlderFormat(ValueError):
+    """A stored state is of an older format, which its detector does not convert: the runner starts the key anew and says so.
+    Nobody can mend such a state, so pausing its key would be for ever."""
+
+
+def check_format(document: bytes, known: int, detector: str) -> None:
+    """Look at a state document before it is decoded: its format is the first item of an array, or `format` of an object; 0 where
+    there is none. Raises OlderFormat for one older than `known`; ValueError for a newer one, which a newer version wrote and
+    will read again.
+
+    >>> check_format(b'{"format":2,"vehicle":"v"}', 2, "t.one")
+    >>> check_format(b'[1,"v"]', 2, "t.one")
+    Traceback (most recent call last):
+    madang.flow.contract.OlderFormat: t.one: state format 1 is older than 2
+    """
+    tree = msgspec.json.decode(document)
+    found = (tree or [0])[0] if isinstance(tree, list) else tree.get("format", 0) if isinstance(tree, dict) else 0
+    if not isinstance(found, int) or found < known:
+        raise OlderFormat(f"{detector}: state format {found} is older than {known}")
+    if found > known:
+        raise ValueError(f"{detector}: state format {found} is newer than {known}, which this version knows")
 
 
 class Near(Struct, frozen=True):
@@ -130,5 +154,6 @@ class Detector(Protocol[S]):
         ...
 
     def decode(self, document: bytes) -> S:
-        """The state again. Raises ValueError for a version that it does not know."""
+        """The state again. Raises OlderFormat for an older one that it does not convert (the key starts anew), ValueError for one that it
+        does not know (the key pauses); `check_format` does both."""
         ...

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from madang.flow.contract import Detector, Emit, Step
+from madang.flow.contract import Detector, Emit, OlderFormat, Step
 from madang.flow.memory_ref import MemoryRef
 from madang.model.change import DELETION, RECORD, REFERENCE, Change
 from madang.model.entity import Entity
@@ -58,6 +58,14 @@ class Paused(Struct, frozen=True):
     error: str
 
 
+class Restarted(Struct, frozen=True):
+    """A key whose stored state was of an older format: it went on from its first state."""
+
+    detector: str
+    key: str
+    reason: str
+
+
 class Snapshot(Struct, frozen=True):
     """What the hub commits in one transaction."""
 
@@ -68,6 +76,8 @@ class Snapshot(Struct, frozen=True):
     outputs: list[Output]
     paused: list[Paused]
     """Keys newly paused since the last commit."""
+    restarted: list[Restarted] = []
+    """Keys started anew since the last commit."""
 
 
 class _Lane:
@@ -123,6 +133,7 @@ class Runner:
                 self._lanes[pause.detector].paused[pause.key] = pause
         self._outputs: list[Output] = []
         self._new_paused: list[Paused] = []
+        self._restarted: list[Restarted] = []
         self._committed_seq = seq
         self.steps = 0
         """Steps and ticks so far."""
@@ -176,7 +187,13 @@ class Runner:
             lane.states.move_to_end(key)
             return state
         stored = self._load_states(lane.detector.id, (key,)).get(key) if key not in lane.dirty else None
-        return lane.detector.initial(key) if stored is None else lane.detector.decode(stored)
+        if stored is None:
+            return lane.detector.initial(key)
+        try:
+            return lane.detector.decode(stored)
+        except OlderFormat as error:
+            self._restarted.append(Restarted(lane.detector.id, key, str(error)))
+            return lane.detector.initial(key)
 
     def _apply(self, lane: _Lane, key: str, step: Step, seq: int) -> None:
         if len(step.emits) + len(step.findings) > EMITS_PER_STEP_MAX:
@@ -246,13 +263,14 @@ class Runner:
                 state = lane.states.get(key)
                 document = None if state is None else encode(state)
                 states.append((lane.detector.id, key, document, lane.wakes.get(key)))
-        return Snapshot(self.seq, states, list(self._outputs), list(self._new_paused))
+        return Snapshot(self.seq, states, list(self._outputs), list(self._new_paused), list(self._restarted))
 
     def committed(self, snapshot: Snapshot) -> None:
         """The snapshot is durable. Call it before the next `advance`."""
         self._committed_seq = snapshot.seq
         del self._outputs[: len(snapshot.outputs)]
         del self._new_paused[: len(snapshot.paused)]
+        del self._restarted[: len(snapshot.restarted)]
         for lane in self._lanes.values():
             lane.dirty.clear()
             while len(lane.states) > STATES_MAX:

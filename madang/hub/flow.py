@@ -221,6 +221,7 @@ class FlowHost:
         self.runner.committed(snapshot)
         self._committed_seq = self._cursor = snapshot.seq
         self._last_commit = self._perf()
+        _say_restarted(snapshot)
         for pause in snapshot.paused:
             logger.error(
                 "detector %s paused key %s from seq %d: %s", pause.detector, pause.key, pause.from_seq, pause.error
@@ -298,6 +299,7 @@ class FlowHost:
                 self._write_output(tx, output)
 
         self._store.write(write).result()
+        _say_restarted(snapshot)
         self.runner.unpause(detector_id, key, snapshot.states)
         return None
 
@@ -325,6 +327,11 @@ class FlowHost:
             "findings": float(self.findings),
             "emits": float(self.emits),
         }
+
+
+def _say_restarted(snapshot: Snapshot) -> None:
+    for one in snapshot.restarted:
+        logger.warning("detector %s starts key %s anew: %s", one.detector, one.key, one.reason)
 
 
 class OneKey:

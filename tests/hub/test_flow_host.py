@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from madang.flow.contract import check_format
 from madang.hub.flow import FlowHost
 from madang.hub.ports import StoreError
 from madang.model.entity import Reading, prop
 from madang.model.time import SECOND
-from tests.flow.counting import Counting, Echo
+from tests.flow.counting import Counting, CountState, Echo
 from tests.stores.any_store import open_any
 from tests.stores.kit import T0, ManualClock
 
@@ -141,3 +143,49 @@ def test_06_a_failed_commit_is_tried_again_and_nothing_is_doubled(tmp_path: Path
     city.host.settle()
     assert city.rules() == ["t.echo urn:Triple:urn:a:3", "t.third urn:a"]
     city.store.close()
+
+
+class Rewritten(Counting):
+    """The next version of Counting: its states are of format 2, those stored before have none."""
+
+    def encode(self, state: CountState) -> bytes:
+        return msgspec.json.encode({"format": 2, "state": state})
+
+    def decode(self, document: bytes) -> CountState:
+        check_format(document, 2, self.id)
+        return msgspec.convert(msgspec.json.decode(document)["state"], CountState)
+
+
+def test_older_states_start_anew_and_the_log_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Two readings of three were counted in the older format, and one key was paused by an error that is mended by now."""
+    city = City(tmp_path)
+    for n in (1, 2, 13):
+        city.send("b", 0)
+        city.send("a", n)
+        city.host.settle()
+    assert [p.key for p in city.host.runner.list_paused()] == ["urn:a"]
+    city.host.close()
+    city.store.close()
+    newer = City(tmp_path, [Rewritten(poison=-1), Echo()])
+    newer.clock.time = T0 + 100 * SECOND
+    assert newer.host.resume_all() == [], "it is not paused for ever"
+    newer.send("b")
+    newer.send("b")
+    newer.host.settle()
+    assert newer.rules().count("t.third urn:b") == 1, "the third in the older format; counting began anew"
+    newer.send("b")
+    newer.host.settle()
+    assert newer.rules().count("t.third urn:b") == 2
+    said = [r.getMessage() for r in caplog.records if "anew" in r.getMessage()]
+    assert said == [
+        f"detector t.counting starts key urn:{key} anew: t.counting: state format 0 is older than 2" for key in "ab"
+    ]
+    newer.host.close()
+    newer.store.close()
+    again = City(tmp_path, [Rewritten(poison=-1), Echo()])
+    again.clock.time = newer.clock.time
+    again.send("b")
+    again.send("b")
+    again.host.settle()
+    assert again.rules().count("t.third urn:b") == 2, "the newer state was kept: 5 of 6"
+    again.store.close()
