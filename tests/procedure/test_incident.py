@@ -21,7 +21,19 @@ OTHER = "urn:ngsi-ld:Incident:I-2026-000002"
 FINDINGS = {"finding": {}, "findingId": "x"}
 
 ALLOWED = {
-    "OPEN": {"acknowledge", "assign", "act", "escalate", "merge", "resolve", "comment", "join", "retell", "absorb", "withdraw"},
+    "OPEN": {
+        "acknowledge",
+        "assign",
+        "act",
+        "escalate",
+        "merge",
+        "resolve",
+        "comment",
+        "join",
+        "retell",
+        "absorb",
+        "withdraw",
+    },
     "ACKNOWLEDGED": {"assign", "act", "escalate", "merge", "resolve", "comment", "join", "retell", "absorb", "retract"},
     "IN_PROGRESS": {"assign", "act", "escalate", "merge", "resolve", "comment", "join", "retell", "absorb", "retract"},
     "RESOLVED": {"review", "reopen", "comment", "rejoin", "retell", "retract"},

@@ -19,7 +19,7 @@ from math import sqrt
 import msgspec
 from msgspec import Struct, field
 
-from madang.flow.contract import Lookup, Near, Ref, Step
+from madang.flow.contract import Lookup, Near, Ref, Step, check_format
 from madang.model.change import RECORD, Change
 from madang.model.finding import CRITICAL, HIGH, MEDIUM, SEVERITIES, Evidence, Finding, Measure, Reason
 from madang.model.geometry import LonLat
@@ -118,7 +118,7 @@ class RulesDetector:
     """See the module's docstring."""
 
     id = "manure.rules"
-    version = "2"
+    version = "3"
     inputs = frozenset({model.MANURE_UNLOADING, model.MANURE_LOADING, model.MANIFEST})
     lookups = (
         Lookup(model.AGRI_PARCEL, place="location"),
@@ -145,11 +145,9 @@ class RulesDetector:
         return msgspec.json.encode(state)
 
     def decode(self, document: bytes) -> State:
-        """Raises ValueError for another format."""
-        state = msgspec.json.decode(document, type=State)
-        if state.format != _FORMAT:
-            raise ValueError(f"format {state.format} of {self.id} is not known")
-        return state
+        """Raises OlderFormat for an older format, ValueError for a newer one."""
+        check_format(document, _FORMAT, self.id)
+        return msgspec.json.decode(document, type=State)
 
     def step(self, state: State, change: Change, ref: Ref) -> Step:
         """An event was told or revised, or a manifest moved."""
@@ -329,6 +327,9 @@ class RulesDetector:
         mine = [
             e for e in state.events if e.standing and opened - LOAD_BEFORE <= e.t0 <= closed + grace and not e.depot
         ]
+        # What was loaded and unloaded before it was opened is another haul.
+        before = max((e.t1 for e in mine if e.unloading and e.t1 <= opened), default=0)
+        mine = [e for e in mine if e.t0 >= before]
         loadings = [e for e in mine if not e.unloading and e.t0 <= closed]
         situation = f"manure:{record.id}"
         base = Finding(
@@ -350,15 +351,16 @@ class RulesDetector:
         loaded = sum(e.kg for e in loadings)
         arrived = sum(e.kg for e in unloadings if to & set(_permitted_at(e, ref, buffer_m + 10)))
         last = max([*loadings, *unloadings], key=lambda e: e.t1)
-        residue = max(0.0, last.after - first.before)
+        level_error = LEVEL_ERROR_SHARE * sqrt(first.before**2 + last.after**2)
+        residue = last.after - first.before
+        if residue <= BALANCE_SIGMAS * level_error:
+            residue = level_error = 0.0
         missing = loaded - arrived - residue
         share, least = ref.parameter(BALANCE_SHARE), ref.parameter(BALANCE_KG)
         limit = min(share * loaded, least)
         # What was seen going elsewhere speaks for itself. The scale is not exact: what its noise and slopes explain is not missing.
         elsewhere = sum(e.kg for e in unloadings) - arrived
-        noise = sum(e.error_kg**2 for e in (*loadings, *unloadings)) + LEVEL_ERROR_SHARE**2 * (
-            first.before**2 + last.after**2
-        )
+        noise = sum(e.error_kg**2 for e in (*loadings, *unloadings)) + level_error**2
         if elsewhere <= limit and abs(missing) <= limit + BALANCE_SIGMAS * sqrt(noise):
             return base
         measures = (

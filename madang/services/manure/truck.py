@@ -77,7 +77,7 @@ SIGMAS_KEEP = 3.0
 """Below this a told event is withdrawn."""
 
 EXCURSION_SHARE = 0.03
-EXCURSION = 5 * 60 * SECOND
+EXCURSION = 10 * 60 * SECOND
 """A parked truck's weight wanders by up to this share of gross for some minutes and comes back (wind, soft ground, a load that
 moves). A change this small that no pump explains is told when it has lasted, or when the truck leaves or falls silent. Ours."""
 PLACE_WAIT = 10 * 60 * SECOND
@@ -96,6 +96,12 @@ FACTS_MAX = 8
 TRACK_MAX = 16
 PATH_MAX = 32
 WINDOWS = (3, 6, 12, 24)
+ARRIVING = 2 * 60 * SECOND
+"""A truck that slows down this long before it stands still is arriving, not spreading."""
+SHIFT_SAMPLES = 8
+"""So many driving samples in a row, taken together, tell that the weight is another one by now."""
+SWINGS = 1.5
+"""Neighbouring driving samples swing together: their mean has so much more variance than that of independent ones."""
 
 LOADING, UNLOADING, STOP, TRIP = "load", "unload", "stop", "trip"
 OPEN, CONFIRMED, WITHDRAWN = "open", "confirmed", "withdrawn"
@@ -279,6 +285,12 @@ class Truck(Struct, array_like=True):
     doubt_level: float = 0.0
     doubt_level_var: float = UNKNOWN_VAR
     """The level before it."""
+    spot_pto: int = 0
+    """Time with the pump on in this phase before the spot."""
+    head_t: int = 0
+    """Time of the first weight at the spot."""
+    recent: list[int] = []
+    """The newest driving samples of this drive."""
     weight_t: int = -1
     """Time of the last weight that counted."""
     mute_t0: int = -1
@@ -343,7 +355,9 @@ class Truck(Struct, array_like=True):
         self._follow_trip(t, km_h, x, y, flags)
         self.t = t
         if x is not None and y is not None:
-            if self.unplaced and not (self.slow and self.spot):
+            if self.unplaced and self.slow and not self.spot and self.active is not None and km_h < PARKED_KM_H:
+                self._place_facts(x, y, between=False)
+            elif self.unplaced and not (self.slow and self.spot):
                 # It drove on before a fix came: the event lies somewhere between the two.
                 self._place_facts(x, y, between=True)
             self.x, self.y, self.place_t = x, y, t
@@ -384,6 +398,7 @@ class Truck(Struct, array_like=True):
         else:
             self.odd = 0
             self.noise_driving = next_noise(self.noise_driving, residual / self.level, spec.noise)
+        self.recent = [*self.recent[1 - SHIFT_SAMPLES :], w]
         limit = 3.0 * sigma
         clipped = limit if residual > limit else -limit if residual < -limit else residual
         gain = self.level_var / (self.level_var + noise_var)
@@ -394,6 +409,17 @@ class Truck(Struct, array_like=True):
         if abs(self.odd) >= 6:
             # The weight is another one, though nothing was seen that could have changed it: begin anew from here.
             self.level, self.level_var, self.odd = float(w), noise_var, 0
+        elif len(self.recent) == SHIFT_SAMPLES:
+            now, now_var = robust_mean(self.recent), SWINGS * noise_var * robust_share(SHIFT_SAMPLES)
+            if sigmas(now - self.level, now_var + self.level_var) > SIGMAS_CONFLICT:
+                # It leaks while it drives, or did: the long memory would keep the heavier truck for minutes.
+                self.level, self.level_var, self.odd = now, now_var, 0
+                # An event is settled by the level it left, not by what the drive became since.
+                self.candidates = [
+                    c
+                    for c in self.candidates
+                    if c.fact_t0 == -1 or c.n == 0 or sigmas(now - c.post, now_var + noise_var / c.n) < 2.0
+                ]
 
     def _feed_candidates(self, w: int, sigma: float, spec: Spec) -> None:
         moved: list[Candidate] = []
@@ -487,6 +513,8 @@ class Truck(Struct, array_like=True):
         elif sigmas(change - c.inside, var + c.inside_var) > SIGMAS_CONFLICT:
             # Both cannot be right: something went on when nobody weighed it any more (the engine off, the scale silent).
             amount, variance = sign * change, var
+        elif c.n not in (8, POST_MAX):
+            return  # a longer drive is worth the wait only where it holds to its end: it may leak on the way
         else:
             amount, variance = combine(sign * change, var, sign * c.inside, c.inside_var)
         total = c.earlier + amount
@@ -503,6 +531,7 @@ class Truck(Struct, array_like=True):
 
     def _enter_phase(self, t: int, x: int | None, y: int | None, *, gap: bool) -> None:
         self.slow = True
+        self.recent = []
         self.phase_t0 = t
         self.phase_x, self.phase_y = (self.x, self.y) if x is None else (x, y)
         self.phase_gap = gap
@@ -584,6 +613,7 @@ class Truck(Struct, array_like=True):
     def _enter_spot(self, t: int, x: int | None, y: int | None) -> None:
         self.spot = True
         self.spot_t0 = self.spot_t1 = t
+        self.spot_pto = self.phase_pto
         n = 1
         if x is None or y is None:
             x, y = self.x or 0, self.y or 0
@@ -614,6 +644,9 @@ class Truck(Struct, array_like=True):
                     self.level, self.level_var = self.base, var
                 elif abs(self.base - self.level) < 3.0 * (var + self.level_var) ** 0.5:
                     self.level, self.level_var = combine(self.level, self.level_var, self.base, var)
+                elif self._came_straight():
+                    # It was another one on arrival already: the newer measurement holds.
+                    self.level, self.level_var = self.base, var
         self.base_n = 0.0
         self.tail, self.tail_t, self.head = [], [], []
 
@@ -648,6 +681,8 @@ class Truck(Struct, array_like=True):
         self.tail, self.tail_t = self.tail[cut:], self.tail_t[cut:]
 
     def _feed_spot(self, t: int, w: int, spec: Spec) -> None:
+        if not self.tail and self.base_n == 0:
+            self.head_t = t
         self.tail = [*self.tail, w]
         self.tail_t = [*self.tail_t, t]
         n = len(self.tail)
@@ -712,6 +747,15 @@ class Truck(Struct, array_like=True):
                         )
         if best_q == 0:
             return
+        arrived = self._arrived_with(best_ref, sigma) if best_slope else None
+        if arrived is not None:
+            change = robust_mean(tail[-best_q:]) - arrived
+            arrived_var = sigma * sigma * robust_share(3)
+            self.level, self.level_var = arrived, arrived_var + slope * slope
+            self.phase_pre, self.phase_pre_var = self.level, self.level_var
+            if abs(change) < spec.amount_min or sigmas(change, 2.0 * arrived_var) < threshold:
+                return
+            best_ref, best_ref_var, best_slope = arrived, arrived_var, False
         # Walk back to where it began: the samples before it lie at the reference.
         rising = robust_mean(tail[-best_q:]) > best_ref
         start = n - best_q
@@ -735,6 +779,25 @@ class Truck(Struct, array_like=True):
             False,
             spec,
         )
+
+    def _arrived_with(self, ref: float, sigma: float) -> float | None:
+        """The weight that the truck came to this spot with, if that is another one than the drive's level `ref`: its first samples
+        here agree with each other and lie on the side of the change. What it lost, it lost on the way, seen by nobody; the balance
+        shows it. None: it came with the level, or nobody can tell."""
+        if len(self.head) < 3 or not self._came_straight():
+            return None
+        first = self.head[:3]
+        if max(first) - min(first) > 2.5 * sigma:
+            return None
+        arrived = robust_mean(first)
+        var = sigma * sigma * robust_share(3) + self.level_var + (SLOPE_SHARE * arrived) ** 2
+        return arrived if sigmas(arrived - ref, var) > SIGMAS_KEEP else None
+
+    def _came_straight(self) -> bool:
+        """From the drive to this spot without a pump, a silence or a field to spread on in between."""
+        quiet = self.spot_pto < 15 * SECOND and self.phase_fact_t0 == -1 and not self.phase_gap
+        soon = self.spot_t0 - self.phase_t0 <= ARRIVING and self.head_t - self.spot_t0 <= BLIND
+        return quiet and soon and self.mute_t1 < self.phase_t0
 
     def _maybe_elsewhere(self) -> bool:
         """The scale was silent from an earlier slow phase into this one: a change since then need not have happened here. The drive
@@ -816,7 +879,7 @@ class Truck(Struct, array_like=True):
             for c in self.crawl:
                 if c[0] >= t0:
                     track = _lengthen(track, c[2], c[3], 20 * METRE, TRACK_MAX)
-        placed = moving or self.spot_n > 0
+        placed = self.spot_n > 0 if not moving else self.t - self.place_t <= BLIND
         self.unplaced = self.unplaced or not placed
         self.active = Fact(
             kind, t0, self.t, x, y, OPEN, 0.0, UNKNOWN_VAR, ref, moving=moving, track=track, placed=placed
@@ -852,7 +915,8 @@ class Truck(Struct, array_like=True):
             sigma = self.noise * fact.before
             change = sign * (robust_mean(ws) - fact.before)
             var = self.doubt_var + sigma * sigma * robust_share(len(ws))
-            if change < 0.5 * spec.amount_min or sigmas(change, var) < SIGMAS_KEEP:
+            # As across a phase: what no pump explains must exceed the least amount by its error.
+            if change - var**0.5 < spec.amount_min or sigmas(change, var) < SIGMAS_KEEP:
                 self._withdraw_doubt(fact)
                 return
             self._count_trip(fact.kind, change - fact.amount)
@@ -878,7 +942,7 @@ class Truck(Struct, array_like=True):
 
     def _placed(self, fact: Fact, x: int, y: int, between: bool) -> Fact:
         if not between:
-            return replace(fact, x=x, y=y, placed=True)
+            return replace(fact, x=x, y=y, placed=True, track=())
         return replace(fact, placed=True, gap=True, track=(fact.x, fact.y, x, y) if fact.kind != STOP else ())
 
     def _resume(self, fact: Fact) -> None:
