@@ -4,6 +4,9 @@ Looked at by the hub's ticker in the transaction of its tick, so in log time and
 a detector sees changes, and a source is heard also when nothing of it becomes a change (a repeat, a payload that is not
 understood).
 
+A source that rests at times (`Source.rest_s`, a fleet at night) opens an incident only when it is silent for longer than that: an
+alarm that comes every evening is none.
+
 A document of kind `KIND` stands as long as a source is silent. It is written with the finding and the incident, so each silence is told
 once, also across a restart. While no process looked, nobody knows whether a source spoke: patience begins anew with the first
 look of a process that leads. A source that was never heard is not silent.
@@ -88,7 +91,7 @@ class Silence:
             last = self._sources.status(source.id).last_message_at
             if last is None:
                 continue
-            patience = self._sources.patience(source)
+            patience = max(self._sources.patience(source), int(source.rest_s * SECOND))
             known = standing.get(source.id)
             if known is not None and (not source.enabled or last > known.last_at):
                 self._end(tx, source, known, last)

@@ -117,6 +117,9 @@ class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     (`hub` makes it, 256 bits), so that it cannot be guessed; a password would need argon2."""
     cadence_s: float = 60.0
     """How often a device is expected to report: three times this long without a word is silence."""
+    rest_s: float = 0.0
+    """Longest silence of the whole source that is usual although nothing is wrong, such as the weekend of a fleet whose terminals
+    send while the ignition is on. Its page shows it as silent earlier; an incident opens only beyond. 0: it never rests."""
     devices_max: int = DEVICES_MAX
     enabled: bool = True
 

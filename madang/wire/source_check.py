@@ -30,6 +30,8 @@ def check_source(source: Source) -> list[str]:
         faults.append("devices_max and items_max must be at least 1")
     if not source.cadence_s > 0:
         faults.append("cadence_s must be above 0")
+    if not source.rest_s >= 0:
+        faults.append("rest_s must not be negative")
     faults += _check_topics(source)
     faults += _check_mapping(source.mapping)
     return faults

@@ -1,10 +1,12 @@
 """A source falls silent and is heard again: told once each, at exact times, across restarts. Limits by hand: the cadence of the
-manure terminals is 10 s, so three cadences are 30 s and the floor of 300 s holds until the city lowers it to 60 s."""
+manure terminals is 10 s, so three cadences are 30 s and the floor of 300 s holds until the city lowers it to 60 s. Here the fleet never
+rests, but where the test says so."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from madang.app.clocks import ManualClock
 from madang.hub.hub import City, Hub
@@ -18,7 +20,7 @@ from madang.services.manure import SERVICE
 from tests.stores.any_store import open_any
 
 START = parse_instant("2026-11-23T02:00:00Z")
-SOURCE = SERVICE.sources[0]
+SOURCE = replace(SERVICE.sources[0], rest_s=0.0)
 SITUATION = f"platform:silence:{SOURCE.id}"
 
 
@@ -102,6 +104,23 @@ def test_silence_opens_an_incident_after_the_floor_and_once(town: Town) -> None:
     town.tick(325)
     town.tick(3_000)
     assert len([a for a in town.actions() if a in ("open", "join", "rejoin")]) == 1
+
+
+def test_a_fleet_that_rests_opens_an_incident_only_beyond_its_rest(town: Town) -> None:
+    """Twelve hours of night are no alarm, forty hours and a look are: shown as silent all the while."""
+    town.hub.sources.put(replace(SOURCE, rest_s=40 * 3_600.0))
+    town.hear(5)
+    town.tick(12 * 3_600)
+    assert (town.hub.sources.state(SOURCE.id), town.incident()) == ("silent", None)
+    town.tick(40 * 3_600 + 5)
+    assert town.incident() is None
+    town.tick(40 * 3_600 + 16)
+    one = town.incident()
+    assert one is not None and one.data["findings"][0]["finding"]["measures"][0]["limit"] == 144_000
+
+
+def test_the_trucks_terminals_may_rest_over_a_weekend() -> None:
+    assert SERVICE.sources[0].rest_s == 144_000
 
 
 def test_heard_again_withdraws_and_the_next_silence_comes_back(town: Town) -> None:

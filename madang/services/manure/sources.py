@@ -18,6 +18,7 @@ TRUCK_SOURCE = Source(
     protocol="mqtt",
     topic="manure/{device}/telemetry",
     cadence_s=10.0,
+    rest_s=40 * 3600.0,  # ours: from Saturday afternoon to Monday morning, when no truck is out
     mapping=Mapping(
         entity_type=VEHICLE,
         id="urn:ngsi-ld:Vehicle:{device}",
