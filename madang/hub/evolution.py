@@ -2,7 +2,7 @@
 
 An entity and its evolution are one thing here: an instance that is newer than the state becomes the state, and whoever deletes an entity
 deletes its evolution. One that only the temporal API has written goes away with its evolution; any other one stays as it is
-now (docs/adr/0034). Records stay governed by their procedure.
+now (docs/adr/0027). Records stay governed by their procedure.
 """
 
 from collections.abc import Callable, Sequence

@@ -17,7 +17,7 @@ from tests.stores.cluster import Cluster
 from tests.stores.kit import T0, TRUCK, ManualClock, reading
 
 NOT_YET = pytest.mark.xfail(
-    raises=StoreError, strict=True, reason="the temporal ports are not yet in this store (ADR 0034)"
+    raises=StoreError, strict=True, reason="the temporal ports are not yet in this store (ADR 0027)"
 )
 
 

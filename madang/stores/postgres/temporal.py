@@ -1,4 +1,4 @@
-"""The evolution of entities: not yet in this store (docs/adr/0034). Whoever asks is told so; nothing is lost, the history is kept."""
+"""The evolution of entities: not yet in this store (docs/adr/0027). Whoever asks is told so; nothing is lost, the history is kept."""
 
 from typing import Any, NoReturn
 
