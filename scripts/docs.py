@@ -192,7 +192,11 @@ def render_commands() -> str:
     """The help of every command, as `madang COMMAND --help` prints it."""
     os.environ.update(COLUMNS="100", LINES="40")
     parts = ["Every option is also an environment variable: `madang serve --port` is `MADANG_SERVE_PORT`.\n"]
-    root = click.Context(main_command, info_name="madang", max_content_width=100, terminal_width=100)
+    # The names of the help option as the program has them: a command remembers those of whoever asked it first.
+    names = main_command.context_settings["help_option_names"]
+    root = click.Context(
+        main_command, info_name="madang", max_content_width=100, terminal_width=100, help_option_names=names
+    )
     parts.append(f"```text\n{main_command.get_help(root).rstrip()}\n```\n")
     for name in main_command.list_commands(root):
         command = main_command.get_command(root, name)

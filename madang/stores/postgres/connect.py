@@ -76,16 +76,22 @@ def command(db: Connection, text: bytes) -> None:
     """Run a statement without values or rows (BEGIN, COMMIT): a third of the cost of `execute`. Raises psycopg.Error."""
     result = db.pgconn.exec_(text)
     if result.status != pq.ExecStatus.COMMAND_OK:
-        raise psycopg.errors.error_from_result(result, encoding="utf-8")
+        raise _error_of(result)
 
 
 def commit(db: Connection) -> None:
     """COMMIT, and be sure of it: of a transaction in which a statement failed PostgreSQL makes a ROLLBACK and calls it done."""
     result = db.pgconn.exec_(b"COMMIT")
     if result.status != pq.ExecStatus.COMMAND_OK:
-        raise psycopg.errors.error_from_result(result, encoding="utf-8")
+        raise _error_of(result)
     if result.command_status != b"COMMIT":
         raise psycopg.errors.InFailedSqlTransaction("an op hid the failure of one of its statements")
+
+
+def _error_of(result: pq.abc.PGresult) -> psycopg.Error:
+    """The error of a failed statement. One without an SQLSTATE is none of the server's: the connection broke."""
+    error = psycopg.errors.error_from_result(result, encoding="utf-8")
+    return error if error.sqlstate is not None else psycopg.OperationalError(str(error))
 
 
 def one_line(error: BaseException) -> str:
