@@ -300,7 +300,9 @@ def arrivals(server: ServerUnderTest, sent_at: dict[tuple[str, int], float], see
         first = next((w for w in why if w["rule"] == "manure.D1"), None)
         if first is None or incident["id"] not in seen:
             continue
-        completed = parse_instant(first["completed_at"])
+        # The first telling is the one that the stream announced; its newest was completed by a later message.
+        told_first = first["earlier"][0] if first["earlier"] else first
+        completed = parse_instant(told_first["completed_at"])
         sent = sent_at.get((incident["subject"], completed - completed % SECOND))
         if sent is not None:
             delays.append(seen[incident["id"]] - sent)

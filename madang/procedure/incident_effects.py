@@ -37,7 +37,7 @@ FINDINGS_MAX = 200
 """Findings kept in one incident; further ones are counted. A situation has as many findings as rules, some tens at most."""
 
 EARLIER_MAX = 40
-"""Earlier tellings kept of one finding, the newest; a detector tells one some dozen times at most."""
+"""Earlier tellings kept of one finding: the first, which opened it, and the newest; a detector tells one some dozen times at most."""
 
 _Data = dict[str, Any]
 
@@ -146,8 +146,9 @@ def _told_again(before: _Data, entry: _Data) -> _Data:
     """The newer telling, with what it replaces in short; the whole of that stays in the record's earlier versions."""
     told = {name: before[name] for name in ("id", "seq", "foundAt", "withdrawn")}
     told |= {"severity": before["finding"]["severity"], "reason": before["finding"]["reason"]}
-    earlier = [*before.get("earlier", ()), told, *entry.get("earlier", ())]
-    return {**entry, "earlier": earlier[-EARLIER_MAX:]}
+    told |= {"completedAt": render_instant(before["finding"]["completed_at"])}
+    earlier: list[_Data] = [*before.get("earlier", ()), told, *entry.get("earlier", ())]
+    return {**entry, "earlier": [*earlier[:1], *earlier[1:][1 - EARLIER_MAX :]]}
 
 
 def _with_checklist(data: _Data, codes: list[Any]) -> _Data:

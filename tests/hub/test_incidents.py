@@ -162,6 +162,22 @@ def test_told_again_the_newest_amount_stands_once_and_the_earlier_ones_stay_unde
     assert city.apply(finding(reason=Reason("manure.D1.said", {"dropped_kg": 1_400})), "f1") == record
 
 
+def test_of_many_tellings_the_first_and_the_newest_stay(city: City) -> None:
+    for minute in range(52):
+        city.b.clock.at += MINUTE
+        at = city.b.clock.at
+        record = city.apply(
+            finding(reason=Reason("manure.D1.said", {"dropped_kg": minute}), completed_at=at), f"f{minute}"
+        )
+    assert record is not None
+    (entry,) = record.data["findings"]
+    told = entry["earlier"]
+    assert (entry["id"], len(told)) == ("f51", 40)
+    assert [t["id"] for t in told] == ["f0", *(f"f{n}" for n in range(12, 51))]
+    # 03:00 and the minutes counted by hand: the first was completed at 03:01, f12 at 03:13.
+    assert [t["completedAt"] for t in told[:2]] == ["2026-11-23T03:01:00Z", "2026-11-23T03:13:00Z"]
+
+
 def test_told_again_worse_calls_people_and_opens_what_was_resolved(city: City) -> None:
     city.apply(finding(severity="high"))
     city.act("resolve", cause="real")

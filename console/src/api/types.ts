@@ -109,6 +109,7 @@ export interface Telling {
   found_at: string
   sentence: string
   withdrawn: boolean
+  completed_at: string | null
 }
 
 export interface Why {

@@ -71,6 +71,8 @@ class Telling(Struct, frozen=True):
     found_at: str
     sentence: str
     withdrawn: bool
+    completed_at: str | None
+    """Of the reading that completed it; None in incidents older than this member."""
 
 
 class Why(Struct, frozen=True):

@@ -229,7 +229,8 @@ def why_of(look: Look, finding: Finding, entry: dict[str, Any]) -> Why:
         completed_at=render_instant(finding.completed_at),
         found_at=entry["foundAt"],
         earlier=[
-            Telling(told["foundAt"], look.say(told["reason"]), told["withdrawn"]) for told in entry.get("earlier", ())
+            Telling(told["foundAt"], look.say(told["reason"]), told["withdrawn"], told.get("completedAt"))
+            for told in entry.get("earlier", ())
         ],
     )
 
