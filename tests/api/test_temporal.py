@@ -1,6 +1,5 @@
 """The temporal interface over HTTP (ETSI GS CIM 009 clauses 5.6.11 to 5.6.16, 5.7.3, 5.7.4). Expected values by hand."""
 
-import os
 from typing import Any
 
 import pytest
@@ -8,13 +7,6 @@ from starlette.testclient import TestClient
 
 from madang.api.state import ApiSettings
 from tests.api.tiny_city import TRUCK, TinyCity
-from tests.stores.any_store import VARIABLE
-
-pytestmark = pytest.mark.xfail(
-    os.environ.get(VARIABLE) == "postgres",
-    strict=True,
-    reason="the temporal ports are not yet in this store (ADR 0027)",
-)
 
 TEMPORAL = "/ngsi-ld/v1/temporal/entities"
 ENTITIES = "/ngsi-ld/v1/entities"

@@ -9,25 +9,16 @@ import pytest
 
 from madang.hub.ports import StoreError, Tx
 from madang.model.entity import Reading, prop
-from madang.model.time import DAY
+from madang.model.time import DAY, SECOND
+from madang.ngsild.temporal import Window
 from madang.stores.postgres import PostgresStore
 from madang.stores.postgres.migrate import init, list_steps, upgrade
 from tests.stores.check_store import CHECKS
 from tests.stores.cluster import Cluster
 from tests.stores.kit import T0, TRUCK, ManualClock, reading
 
-NOT_YET = pytest.mark.xfail(
-    raises=StoreError, strict=True, reason="the temporal ports are not yet in this store (ADR 0027)"
-)
 
-
-def _marked(check):
-    """A check, marked when this store cannot pass it yet."""
-    is_later = check.__module__.endswith("check_evolution")
-    return pytest.param(check, marks=NOT_YET if is_later else (), id=check.__name__)
-
-
-@pytest.mark.parametrize("check", [_marked(check) for check in CHECKS])
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_passes_the_check_of_every_store(check, tmp_path: Path, cluster: Cluster) -> None:
     check(cluster.make, tmp_path)
 
@@ -125,6 +116,37 @@ def test_tenants_do_not_see_each_other(tmp_path: Path, cluster: Cluster) -> None
         assert read.find_entity(TRUCK) is None and read.last_seq() == 0
     one.close()
     two.close()
+
+
+def test_history_of_before_the_temporal_interface_is_told(tmp_path: Path, cluster: Cluster) -> None:
+    """A schema with a day of history as the first step made it."""
+    store = cluster.make(tmp_path, ManualClock(T0))
+    store.write(lambda tx: tx.append_reading(reading(T0, 15_000.0), "trucks", T0)).result(5)
+    store.close()
+    url = cluster.database_of(tmp_path)
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("SET search_path TO madang_default")
+        db.execute("ALTER TABLE history DROP COLUMN instance")
+        db.execute("DROP TABLE temporal_cut, temporal_edit, temporal_only")
+        db.execute("DELETE FROM migration WHERE number > 1")
+    assert [step.number for step in upgrade(url)] == [step.number for step in list_steps()][1:]
+    store = cluster.make(tmp_path, ManualClock(T0 + SECOND))
+    store.write(lambda tx: tx.append_reading(reading(T0 + SECOND, 16_000.0), "trucks", T0 + SECOND)).result(5)
+    with store.read() as read:
+        rows = read.list_instances(TRUCK, ["grossWeight"], Window(), 9, newest=False)
+        assert [(row.value, row.attribute) for row in rows] == [(15_000, None), (16_000, None)]
+    store.close()
+
+
+def test_figures_that_are_too_large_leave_the_snapshot_whole(tmp_path: Path, cluster: Cluster) -> None:
+    """1e200 squared is no double: PostgreSQL says an error where Python says infinity, and the caller then looks at the instances."""
+    store = cluster.make(tmp_path, ManualClock(T0))
+    store.write(lambda tx: tx.append_reading(reading(T0, 1e200), "trucks", T0)).result(5)
+    with store.read() as read:
+        assert read.aggregate(TRUCK, "grossWeight", Window(), ["sumsq"], None, 0) is None
+        rows = read.aggregate(TRUCK, "grossWeight", Window(), ["max"], None, 0)
+        assert rows is not None and [row.maximum for row in rows] == [1e200]
+    store.close()
 
 
 def test_history_is_partitioned_by_recorded_day(tmp_path: Path, cluster: Cluster) -> None:

@@ -290,13 +290,13 @@ class Buffers(PostgresRead):
             db.execute(
                 "UPDATE history_day SET first_observed_at = %s, last_observed_at = %s WHERE day = %s", (*known, day)
             )
-        entity, attribute, observed, seq, received, number, text = columns(self._history)
+        entity, attribute, observed, seq, received, number, text, instance = columns(self._history)
         db.execute(
             f"INSERT INTO history_{day} SELECT {day}, * FROM unnest(%s::bigint[], %s::integer[], %s::bigint[], %s::bigint[],"
-            " %s::bigint[], %s::float8[], %s::text[])".encode(),
+            " %s::bigint[], %s::float8[], %s::text[], %s::text[])".encode(),
             (
                 numbers(entity), numbers(attribute), numbers(observed), numbers(seq), numbers(received), numbers(number),
-                texts(text),
+                texts(text), texts(instance),
             ),
         )  # fmt: skip
         self._history.clear()

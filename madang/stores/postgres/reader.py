@@ -26,7 +26,7 @@ from madang.ngsild.query import Query
 from madang.procedure.contract import Deadline
 from madang.stores.postgres.compile import compile_query
 from madang.stores.postgres.connect import Connection
-from madang.stores.postgres.temporal import NoEvolution
+from madang.stores.postgres.temporal import PostgresEvolution
 from madang.stores.rows import LOG_COLUMNS, change_from_row, record_from_row
 from madang.stores.stamps import resolve
 
@@ -65,7 +65,7 @@ def _entity(row: Sequence[Any], *, stamps: bool = False, at: Instant | None = No
 Values = Sequence[Any] | Mapping[str, Any]
 
 
-class PostgresRead(NoEvolution):
+class PostgresRead(PostgresEvolution):
     """`madang.hub.ports.Read` on one connection inside a transaction."""
 
     def __init__(self, connection: Connection) -> None:
@@ -236,7 +236,7 @@ class PostgresRead(NoEvolution):
             "SELECT n.text, h.observed_at, h.received_at, h.number, h.text, h.seq FROM entity e"
             " JOIN name n ON n.text = ANY(%s) CROSS JOIN LATERAL ("
             "  SELECT * FROM history WHERE day = ANY(%s) AND entity = e.no AND attribute = n.no AND observed_at >= %s"
-            "  AND observed_at < %s ORDER BY observed_at DESC, seq DESC LIMIT %s) h"
+            "  AND observed_at < %s AND (number IS NOT NULL OR text IS NOT NULL) ORDER BY observed_at DESC, seq DESC LIMIT %s) h"
             " WHERE e.id = %s ORDER BY n.text, h.observed_at, h.seq",
             (list(attributes), days, from_at, to_at, limit, entity_id),
         )

@@ -1,37 +1,65 @@
-"""The evolution of entities: not yet in this store (docs/adr/0027). Whoever asks is told so; nothing is lost, the history is kept."""
+"""The evolution of entities in PostgreSQL: what is not common to all stores (`madang.stores.temporal`).
 
-from typing import Any, NoReturn
+The partitions of the history are asked by their names: the plan of a statement then knows one table, and not every day that there is.
+"""
 
-from madang.hub.ports import AggregateRow, InstanceRow, StoreError
-from madang.model.change import Change
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-_TEXT = "the temporal API is not yet available with the PostgreSQL store: use the embedded one for it"
+import psycopg
+
+from madang.hub.ports import AggregateRow
+from madang.ngsild.temporal import AVG, DISTINCT_COUNT, MAX, MIN, STDDEV, SUM, SUMSQ
+from madang.stores.postgres.connect import Connection
+from madang.stores.temporal import Slice, TemporalReads
 
 
-def _not_yet() -> NoReturn:
-    raise StoreError(_TEXT)
+class PostgresEvolution(TemporalReads):
+    """Figures are summed up and put into their periods by one statement."""
 
+    if TYPE_CHECKING:
+        _db: Connection
 
-class NoEvolution:
-    """The temporal part of `madang.hub.ports.Read` and `Tx`."""
+        def _all(self, text: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]: ...
 
-    def list_evolving(self, entity_id: str) -> list[str]:
-        _not_yet()
+        def _one(self, text: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Any: ...
 
-    def list_instances(self, *args: Any, **more: Any) -> list[InstanceRow]:
-        _not_yet()
+    def _ask(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        return self._all(sql.replace("?", "%s"), values)
 
-    def aggregate(self, *args: Any, **more: Any) -> list[AggregateRow] | None:
-        _not_yet()
+    def _ask_one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        return self._one(sql.replace("?", "%s"), values)
 
-    def put_instances(self, *args: Any, **more: Any) -> Change:
-        _not_yet()
-
-    def edit_instance(self, *args: Any, **more: Any) -> bool:
-        _not_yet()
-
-    def cut_evolution(self, *args: Any, **more: Any) -> None:
-        _not_yet()
-
-    def is_evolution_only(self, id_: str) -> bool:
-        _not_yet()
+    def _sum_up(self, part: Slice) -> list[AggregateRow] | None:
+        wanted, window = part.methods, part.window
+        number, values = "0", []
+        if part.origin is not None and part.length:
+            # Counted from the first period with rows: PostgreSQL divides towards zero.
+            first = (min(day[1] for day in part.days) - part.origin) // part.length
+            number = f"?::bigint + ({part.column} - ?) / ?"
+            values = [first, part.origin + first * part.length, part.length]
+        source = " UNION ALL ".join(
+            f"SELECT {part.column}, number FROM history_{day} WHERE {part.where}" for day, _, _ in part.days
+        )
+        figures = ", ".join(
+            (
+                "count(*), count(number)",
+                "count(DISTINCT number)" if DISTINCT_COUNT in wanted else "NULL",
+                "sum(number)" if wanted & {SUM, AVG} else "NULL",
+                "min(number)" if MIN in wanted else "NULL",
+                "max(number)" if MAX in wanted else "NULL",
+                "sum(number * number)" if SUMSQ in wanted else "NULL",
+                "stddev_pop(number)" if STDDEV in wanted else "NULL",
+            )
+        )
+        try:
+            with self._db.transaction():  # a savepoint: figures that are too large must not end the snapshot
+                rows = self._ask(
+                    f"SELECT {number} AS period, {figures} FROM ({source}) AS h GROUP BY period ORDER BY period",
+                    [*values, *part.values(window.start, window.end) * len(part.days)],
+                )
+        except psycopg.errors.NumericValueOutOfRange:
+            return None
+        if any(row[1] != row[2] for row in rows):
+            return None
+        return [AggregateRow(part.key, row[0], row[1], *row[3:]) for row in rows]

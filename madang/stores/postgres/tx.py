@@ -17,13 +17,14 @@ from madang.stores.cached import CachedEntity
 from madang.stores.postgres.arrays import blobs, columns, numbers, texts
 from madang.stores.postgres.buffers import Buffers
 from madang.stores.rows import log_row
+from madang.stores.temporal import TemporalWrites
 
 STALE_TOGETHER_MAX = 1_000
 """Entities that others changed and that are read again in one statement."""
 _NO_NUL = "PostgreSQL cannot keep the character U+0000 in {}"
 
 
-class PostgresTx(Buffers):
+class PostgresTx(TemporalWrites, Buffers):
     """`madang.hub.ports.Tx`. One object serves one transaction (one group of ops)."""
 
     # --- entities ---
@@ -79,6 +80,9 @@ class PostgresTx(Buffers):
         return self.head.seq
 
     def _name_no(self, name: str) -> int:
+        known = self._memory.names.get(name)
+        if known is not None:
+            return known
         if "\0" in name:
             raise ValueError(_NO_NUL.format("the name of an attribute"))
         self.head.name_no += 1
@@ -99,11 +103,12 @@ class PostgresTx(Buffers):
             no = name_no.get(name) or self._name_no(name)
             value = attribute.get("value")
             if type(value) is float or type(value) is int:
-                history.append((entity_no, no, observed_at, seq, received_at, value, None))
+                history.append((entity_no, no, observed_at, seq, received_at, value, None, None))
             else:
                 if value is None:
                     value = attribute.get("object")
-                history.append((entity_no, no, observed_at, seq, received_at, None, orjson.dumps(value).decode()))
+                text = orjson.dumps(value).decode()
+                history.append((entity_no, no, observed_at, seq, received_at, None, text, None))
 
     def append_reading(self, reading: Reading, source: str, received_at: Instant) -> Change:
         cached = self._for_change(reading.entity_id, reading.entity_type)
@@ -165,7 +170,9 @@ class PostgresTx(Buffers):
         self._record_change(change, orjson.dumps(change.attributes).decode())
         if reference:
             self._references.append((id_, seq, type_, cached.body, self._now))
-        self._add_history(cached.no, attributes, self._now, self._now, seq)
+        self._add_instances(cached.no, attributes.items(), seq)
+        if removed:
+            self._add_deletions(cached.no, before, removed, seq)
         return change
 
     def delete_entity(self, id_: str, source: str) -> Change | None:
@@ -195,6 +202,7 @@ class PostgresTx(Buffers):
             before=before.attributes,
         )
         self._record_change(change, "{}")
+        self._hide_evolution(before.no, seq)
         return change
 
     def find_entity(self, id_: str, *, stamps: bool = False) -> Entity | None:
@@ -282,6 +290,12 @@ class PostgresTx(Buffers):
     def _execute(self, text: str, values: Sequence[Any]) -> int:
         self._save()
         return self._db.execute(text.encode(), values).rowcount
+
+    def _before_own_sql(self) -> None:
+        self._save()
+
+    def _tell(self, sql: str, values: Sequence[Any]) -> None:
+        self._execute(sql.replace("?", "%s"), values)
 
     def put_link(self, kind: str, key: str, id_: str) -> None:
         self._execute(

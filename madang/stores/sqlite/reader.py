@@ -31,7 +31,7 @@ from madang.procedure.contract import Deadline
 from madang.stores.rows import LOG_COLUMNS, change_from_row, record_from_row
 from madang.stores.sqlite.compile import COLLATE_FUNCTION, INSTANT_FUNCTION, Compiled, compile_query
 from madang.stores.sqlite.places import DISTANCE_FUNCTION, PLACE_FUNCTION, Measure, PlaceTest
-from madang.stores.sqlite.temporal import TemporalReads
+from madang.stores.sqlite.temporal import SqliteEvolution
 from madang.stores.stamps import resolve
 
 _IN_MAX = 500
@@ -150,7 +150,7 @@ def in_pieces(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
         yield values[start : start + _IN_MAX]
 
 
-class SqliteRead(TemporalReads):
+class SqliteRead(SqliteEvolution):
     """`madang.hub.ports.Read` on one connection inside a transaction."""
 
     def __init__(self, connection: apsw.Connection, slot: PlaceSlot) -> None:

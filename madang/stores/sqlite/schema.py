@@ -31,7 +31,7 @@ CREATE TABLE temporal_edit (
   modified_at INTEGER NOT NULL, source TEXT NOT NULL, PRIMARY KEY (entity, attribute, observed_at, seq)) WITHOUT ROWID;
 CREATE TABLE temporal_only (entity INTEGER PRIMARY KEY, seq INTEGER NOT NULL);
 """
-"""What the temporal API says of the history beside it (see `madang.stores.sqlite.temporal`)."""
+"""What the temporal API says of the history beside it (see `madang.stores.temporal`)."""
 
 DDL = (
     """
@@ -132,7 +132,7 @@ CREATE TABLE IF NOT EXISTS history_{day} (
   PRIMARY KEY (entity, attribute, observed_at, seq)) WITHOUT ROWID
 """
 """One table per recorded day: dropping a day is cheap. A number goes to `number`, every other value to `text` as JSON.
-`instance`: what an API write said as a whole, see `madang.stores.sqlite.temporal`; NULL for a device's reading."""
+`instance`: what an API write said as a whole, see `madang.stores.temporal`; NULL for a device's reading."""
 
 
 class SchemaTooNew(Exception):

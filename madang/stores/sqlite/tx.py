@@ -7,7 +7,7 @@ that is not `bulk` runs in a savepoint of its own.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import apsw
@@ -24,8 +24,8 @@ from madang.procedure.contract import Deadline
 from madang.stores.rows import log_row
 from madang.stores.sqlite.reader import PlaceSlot, SqliteRead, in_pieces, marks
 from madang.stores.sqlite.schema import HISTORY_DDL
-from madang.stores.sqlite.temporal import TemporalWrites, deletion_row, hide_evolution, instance_row
 from madang.stores.stamps import NO_MARKS, Marks, mark_change, resolve
+from madang.stores.temporal import TemporalWrites
 
 CACHE_ENTITIES_MAX = 100_000
 """Entities whose state the writer keeps in memory (about 3 KB each). What is evicted is read again."""
@@ -414,6 +414,12 @@ class SqliteTx(TemporalWrites, SqliteRead):
         self._direct()
         self._flush()
 
+    def _before_own_sql(self) -> None:
+        self._before_read()
+
+    def _tell(self, sql: str, values: Sequence[Any]) -> None:
+        self._db.execute(sql, values)
+
     # --- entities ---
 
     def _set_cached(self, id_: str, cached: CachedEntity | None) -> None:
@@ -515,18 +521,6 @@ class SqliteTx(TemporalWrites, SqliteRead):
                     value = attribute.get("object")
                 text = orjson.dumps(value).decode()
                 history.append((entity_no, no, observed_at, seq, received_at, None, text, None))
-
-    def _add_instances(self, entity_no: int, instances: Iterable[tuple[str, Attribute]], seq: int) -> None:
-        """History of an API write: each instance whole."""
-        history, name_no = self._history, self._memory.names
-        for key, attribute in instances:
-            no = name_no.get(key) or self._name_no(key)
-            history.append(instance_row(entity_no, no, attribute, self._now, seq))
-
-    def _add_deletions(self, entity_no: int, before: Attributes, removed: Iterable[str], seq: int) -> None:
-        """History of attributes that were taken away."""
-        for key in removed:
-            self._history.append(deletion_row(entity_no, self._name_no(key), before[key], self._now, seq))
 
     def append_reading(self, reading: Reading, source: str, received_at: Instant) -> Change:
         cached = self._for_change(reading.entity_id, reading.entity_type)
@@ -677,7 +671,7 @@ class SqliteTx(TemporalWrites, SqliteRead):
             before=before.attributes,
         )
         self._record_change(change, "{}")
-        hide_evolution(self._db, before.no, seq)
+        self._hide_evolution(before.no, seq)
         return change
 
     def find_entity(self, id_: str, *, stamps: bool = False) -> Entity | None:
