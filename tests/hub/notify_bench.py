@@ -19,7 +19,7 @@ from madang.model.entity import Attributes, Reading, prop
 from madang.model.time import SECOND
 from madang.ngsild.context import CORE
 from madang.services.contract import Service
-from madang.stores.sqlite import SqliteStore
+from tests.stores.any_store import open_any
 from tests.stores.kit import T0
 
 ROOM = "urn:ngsi-ld:Room:1"
@@ -60,7 +60,7 @@ class Bench:
     def __init__(self, folder: Path, services: tuple[Service, ...] = (), **more: Any) -> None:
         self.folder = folder
         self.clock = ManualClock(T0)
-        self.store = SqliteStore(folder, self.clock, durable=False)
+        self.store = open_any(folder, self.clock, durable=False)
         self.hub = Hub(
             self.store, self.clock, services, City(name={"en": "Test"}, bounds=(0, 0, 1, 1)), real_clock=self.clock
         )

@@ -11,7 +11,7 @@ from madang.model.caller import Caller
 from madang.model.record import Record
 from madang.model.time import Instant, parse_instant
 from madang.procedure.contract import RecordType
-from madang.stores.sqlite.store import SqliteStore
+from tests.stores.any_store import open_any
 
 NOON = parse_instant("2026-11-23T03:00:00Z")
 """Monday noon in Seoul."""
@@ -38,7 +38,7 @@ class Bench:
         self.open()
 
     def open(self) -> None:
-        self.store = SqliteStore(self.folder, self.clock, durable=False)
+        self.store = open_any(self.folder, self.clock, durable=False)
         self.records = Records(self.store, self.clock, self.types, self._parameter)
 
     def _parameter(self, read: Read, name: str) -> Any:
