@@ -1,4 +1,4 @@
-"""The command line: `madang demo | serve | replay | evaluate | token | source-secret | doctor | version`."""
+"""The command line: `madang demo | serve | replay | evaluate | token | source-secret | backup | restore | doctor | db | version`."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ from madang import __version__
 from madang.app.settings import LOOPBACK, MQTT_PORT, PORT, Settings, SettingsError, check_anonymous
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 STORE_HELP = "sqlite:///FOLDER or postgresql://USER@HOST/DATABASE. Without it: SQLite in the data folder."
 
 
@@ -76,6 +77,12 @@ def _server_options(default_data: str) -> Callable[[F], F]:
     return add
 
 
+def _data_option(command: F) -> F:
+    """The option of commands that work on a data folder."""
+    path = click.Path(path_type=Path, file_okay=False)
+    return click.option("--data", type=path, default="./var/data", show_default=True, help="Data folder.")(command)
+
+
 def _settings(options: dict[str, Any]) -> Settings:
     from madang.app.logs import set_up_logs
 
@@ -102,6 +109,16 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         with runner:
             runner.run(work)
     except (StoreError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _do(work: Callable[[], T]) -> T:
+    """Run a command's work; what a person can mend comes out as one sentence."""
+    from madang.hub.ports import StoreError
+
+    try:
+        return work()
+    except StoreError as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -186,13 +203,7 @@ def evaluate(service: str, seed: int, days: int, trucks: int, enriched: bool, de
     help="admin, operator, officer, carrier, farm, plant, viewer, source.",
 )
 @click.option("--party", default=None, help="Id of the carrier, farm or plant that the token acts for.")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="./var/data",
-    show_default=True,
-    help="Data folder.",
-)
+@_data_option
 @click.option("--store", default="", help=STORE_HELP)
 def token(name: str, role: str, party: str | None, data: Path, store: str) -> None:
     """Make a token and print it: it is shown this once. Works whether a server runs on the folder or not."""
@@ -206,13 +217,7 @@ def token(name: str, role: str, party: str | None, data: Path, store: str) -> No
 
 @main.command("source-secret")
 @click.argument("source")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="./var/data",
-    show_default=True,
-    help="Data folder.",
-)
+@_data_option
 @click.option("--store", default="", help=STORE_HELP)
 def source_secret(source: str, data: Path, store: str) -> None:
     """Give a source a new secret and print it: it is shown this once. The old one ends at once."""
@@ -225,13 +230,73 @@ def source_secret(source: str, data: Path, store: str) -> None:
 
 
 @main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_data_option
+@click.option("--store", default="", help=STORE_HELP)
 @click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="./var/data",
-    show_default=True,
-    help="Data folder.",
+    "--recipient",
+    "recipients",
+    multiple=True,
+    help="Public half of a key (age1…): only who holds the other half can read the backup. May be named several times.",
 )
+def backup(file: Path, data: Path, store: str, recipients: tuple[str, ...]) -> None:
+    """Write everything to the new file FILE: all data as of this moment, whether a server runs or not."""
+    from madang.app.backup import back_up
+
+    manifest = _do(lambda: back_up(data, file, recipients, store))
+    sealed = "sealed" if recipients else "not sealed: keep it as safe as the data"
+    click.echo(
+        f"{file}: {len(manifest.parts)} files as of {manifest.taken_at}, {file.stat().st_size >> 10} KiB, {sealed}"
+    )
+
+
+@main.command("backup-key")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def backup_key(file: Path) -> None:
+    """Make a key for sealed backups: the secret half goes to the new FILE, the public one is printed.
+
+    Keep FILE where a burglar of the server does not find it, and twice: without it no sealed backup can be read by anybody.
+    """
+    from madang.app.sealing import make_key
+
+    try:
+        click.echo(make_key(file))
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from error
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_data_option
+@click.option(
+    "--store",
+    default="",
+    help="postgresql://USER@HOST/DATABASE, for a backup of one: the database must hold no Madang.",
+)
+@click.option(
+    "--identity",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File with the key of a sealed backup.",
+)
+@click.option("--check", is_flag=True, help="Only look whether the backup is whole and its databases sound.")
+def restore(file: Path, data: Path, store: str, identity: Path | None, check: bool) -> None:
+    """Make a new data folder of a backup. Refuses a folder that holds something."""
+    from madang.app import backup as backups
+
+    if check:
+        manifest = _do(lambda: backups.verify(file, identity))
+        click.echo(
+            f"{file}: whole and sound, {len(manifest.parts)} files as of {manifest.taken_at}, Madang {manifest.madang}"
+        )
+        return
+    manifest = _do(lambda: backups.restore(file, data, identity, store))
+    click.echo(
+        f"{data}: as of {manifest.taken_at}. Make yourself a token (madang token NAME --role admin --data {data}), then start."
+    )
+
+
+@main.command()
+@_data_option
 @click.option("--store", default="", help=STORE_HELP)
 def doctor(data: Path, store: str) -> None:
     """Look for what could go wrong on this machine and in a data folder; ends with 1 when something must be mended."""
@@ -276,13 +341,7 @@ def db_upgrade(store: str, tenant: str) -> None:
 
 
 def _say_steps(run: Callable[[str, str], list[str]], store: str, tenant: str) -> None:
-    from madang.hub.ports import StoreError
-
-    try:
-        steps = run(store, tenant)
-    except StoreError as error:
-        raise click.ClickException(str(error)) from error
-    for step in steps:
+    for step in _do(lambda: run(store, tenant)):
         click.echo(f"ran {step}")
     click.echo("The schema is up to date.")
 

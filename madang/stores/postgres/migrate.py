@@ -42,7 +42,7 @@ def init(url: str, tenant: str = "default") -> list[Step]:
     schema = schema_of(tenant)
     with connect(url, schema, "db init") as db:
         check_server(db, url)
-        _make_postgis(db)
+        make_postgis(db)
         try:
             db.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
         except psycopg.errors.InsufficientPrivilege as error:
@@ -109,7 +109,8 @@ def _check_not_newer(db: Connection, url: str, tenant: str) -> int:
     return version
 
 
-def _make_postgis(db: Connection) -> None:
+def make_postgis(db: Connection) -> None:
+    """Put PostGIS into the database where it is missing. Raises StoreError with what to do when the user may not."""
     if _one(db, "SELECT 1 FROM pg_extension WHERE extname = 'postgis'") is not None:
         return
     try:
