@@ -45,6 +45,18 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 NO_STORE = (b"cache-control", b"no-store")
 
 
+class _AsWritten(bytes):
+    """A header's name that keeps its capitals on the wire: the HTTP server writes `name.lower()`."""
+
+    def lower(self) -> bytes:
+        return self
+
+
+LOCATION = _AsWritten(b"Location")
+"""Names of headers have no case (RFC 9110, 5.1), yet some clients look this one up by its usual spelling, the official NGSI-LD suite too
+(033_11, 038_02)."""
+
+
 class Dispatcher:
     """An ASGI app for HTTP over a route table; `fallback` answers GET of paths that the table does not have (the console)."""
 
@@ -364,7 +376,10 @@ async def send_answer(send: Send, answer: Answer) -> None:
 
 def start_headers(media_type: str, headers: tuple[tuple[str, str], ...] = ()) -> list[tuple[bytes, bytes]]:
     """The headers of any answer: what it says, what protects it, and that it is not to be kept unless it says so."""
-    result = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    result = [
+        (LOCATION if name == "Location" else name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in headers
+    ]
     if media_type:
         result.append((b"content-type", media_type.encode("latin-1")))
     names = {name for name, _ in result}
@@ -376,4 +391,5 @@ def start_headers(media_type: str, headers: tuple[tuple[str, str], ...] = ()) ->
 
 async def _send_problem(send: Send, problem: Problem, *, ngsild: bool) -> None:
     body = problem.body(ngsild=ngsild)
-    await send_answer(send, Answer(body, problem.status, problem.headers, errors.MEDIA_TYPE))
+    media_type = errors.NGSILD_MEDIA_TYPE if ngsild else errors.MEDIA_TYPE
+    await send_answer(send, Answer(body, problem.status, problem.headers, media_type))

@@ -2,7 +2,8 @@
 
     {"type": "urn:madang:error:<code>", "title": …, "status": …, "detail": what to do, "code": …, …}
 
-Under /ngsi-ld the type is the standard's URI (ETSI GS CIM 009 clause 6.3.2).
+Under /ngsi-ld the type is the standard's URI (ETSI GS CIM 009 clause 6.3.2), and the media type the usual one of JSON: clause 5.5.3
+asks for that, so that old clients are not broken.
 """
 
 from typing import Any
@@ -31,6 +32,7 @@ from madang.model.time import render_instant
 from madang.ngsild.errors import NgsiLdError
 
 MEDIA_TYPE = "application/problem+json"
+NGSILD_MEDIA_TYPE = "application/json"
 NGSILD_ERRORS = "https://uri.etsi.org/ngsi-ld/errors/"
 
 TITLES = {

@@ -74,6 +74,7 @@ def _operation(route: Route, by_type: dict[int, dict[str, Any]]) -> dict[str, An
     if route.status != 204:
         schema = by_type.get(id(route.response), {}) if route.response is not None else {"type": "string"}
         answer["content"] = {route.response_media: {"schema": schema}}
+    media_type = errors.NGSILD_MEDIA_TYPE if route.path.startswith("/ngsi-ld/") else errors.MEDIA_TYPE
     operation: dict[str, Any] = {
         "operationId": operation_id(route),
         "summary": route.summary,
@@ -83,7 +84,7 @@ def _operation(route: Route, by_type: dict[int, dict[str, Any]]) -> dict[str, An
             str(route.status): answer,
             "default": {
                 "description": "What went wrong and what to do",
-                "content": {errors.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+                "content": {media_type: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
             },
         },
         "x-permission": route.permission or "none",

@@ -253,9 +253,9 @@ class Contexts:
     async def keep(self, value: Any) -> str:
         """One address for an @context: the URL that it is, or the id of the one that is created for it (`address_of` makes the
         URL of it). The same value gets the same id."""
-        members = check_members(value)
-        if len(members) == 1 and isinstance(members[0], str):
-            return members[0]
+        address = one_address(value)
+        if address is not None:
+            return address
         key = _canonical(value)
         known = self._implicit.get(key)
         return known if known is not None else await self._create(IMPLICIT, value)
@@ -393,6 +393,14 @@ def _entry(document: bytes) -> Entry:
     entry = msgspec.json.decode(document, type=Entry)
     entry.saved_hits, entry.dirty = entry.hits, False
     return entry
+
+
+def one_address(value: Any) -> str | None:
+    """The address that says all of an @context, the core aside, which every @context holds (clause 5.5.7); None: it has none, and
+    `Contexts.keep` makes one."""
+    members = check_members(value)
+    members = [member for member in members if not (isinstance(member, str) and is_core_context(member))] or members[:1]
+    return members[0] if len(members) == 1 and isinstance(members[0], str) else None
 
 
 def address_of(entry_id: str, base: str) -> str:

@@ -160,11 +160,7 @@ class RegistrationSubscriptions:
     async def _count(self, id_: str, now: Instant, *, good: bool) -> None:
         """A notification was tried. The store adds, so that two under way, here or elsewhere, both count."""
 
-        def op(tx: Tx) -> Kept | None:
-            document = tx.find_document(_KIND, id_)
-            if document is None:
-                return None  # Deleted meanwhile.
-            kept = msgspec.json.decode(document, type=Kept)
+        def counted(kept: Kept) -> Kept:
             sent = replace(
                 kept.sent,
                 times_sent=kept.sent.times_sent + 1,
@@ -173,10 +169,20 @@ class RegistrationSubscriptions:
                 last_success_at=now if good else kept.sent.last_success_at,
                 last_failure_at=kept.sent.last_failure_at if good else now,
             )
-            kept = replace(kept, sent=sent)
+            return replace(kept, sent=sent)
+
+        def op(tx: Tx) -> Kept | None:
+            document = tx.find_document(_KIND, id_)
+            if document is None:
+                return None  # Deleted meanwhile.
+            kept = counted(msgspec.json.decode(document, type=Kept))
             tx.put_document(_KIND, id_, msgspec.json.encode(kept))
             return kept
 
+        here = self._all.get(id_)
+        if here is not None:
+            # At once: a receiver that asks right after it was told sees that it was.
+            self._all[id_] = counted(here)
         self._changes += 1
         try:
             kept = await asyncio.wrap_future(self._store.write(op))

@@ -21,7 +21,7 @@ import orjson
 from msgspec import Struct
 
 from madang.access.roles import SOURCE_MANAGE, SOURCE_READ, permissions_of
-from madang.hub.contexts import Contexts
+from madang.hub.contexts import Contexts, one_address
 from madang.hub.ports import Clock, NotificationRow, Read, Store, StoreError, Tx
 from madang.hub.tokens import Tokens
 from madang.model.caller import Caller
@@ -252,7 +252,12 @@ class Subscriptions:
         now = self._clock.now()
         stored = parse_subscription(document, context, now, f"urn:ngsi-ld:Subscription:{self._new_id()}")
         id_ = str(stored["id"])
+        if id_ in self._all:
+            raise NgsiLdError(f"there is a subscription {id_[:200]} already", "id", ALREADY_EXISTS)
         out = await self._out_context(stored, context)
+        if "jsonldContext" not in stored and not context.is_core and one_address(context.value) is None:
+            # Notifications name their @context by one address (5.2.12), so this one becomes ImplicitlyCreated (5.13.1).
+            stored["jsonldContext"] = await self._contexts.keep(context.value)
         creator = Creator(caller.principal, caller.role, caller.party)
 
         def op(tx: Tx) -> None:

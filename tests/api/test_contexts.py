@@ -107,3 +107,51 @@ def test_two_contexts_in_one_link_header() -> None:
     one = '<https://a.example/c>; rel="http://www.w3.org/ns/json-ld#context"'
     with pytest.raises(NgsiLdError):
         context_link(f"{one}, {one}")
+
+
+def test_a_subscription_in_several_contexts_gets_one_address(own_client: TestClient, own_city: TinyCity) -> None:
+    """Clauses 5.2.12 (jsonldContext) and 5.13.1 (ImplicitlyCreated); the suite's 050_03, 051_06, 051_07, 053_07 and 053_08."""
+    client, auth = own_client, own_city.auth("admin")
+    value = [{"A1": "urn:ngsi-ld:attributes:A1"}, {"T1": "urn:ngsi-ld:types:T1"}]
+    body = {
+        "id": "urn:ngsi-ld:Subscription:1",
+        "type": "Subscription",
+        "entities": [{"type": "T1"}],
+        "notification": {"endpoint": {"uri": "https://receiver.example/notify"}},
+        "@context": value,
+    }
+    ld = {**auth, "Content-Type": "application/ld+json"}
+    assert client.post("/ngsi-ld/v1/subscriptions", json=body, headers=ld).status_code == 201
+    assert client.post("/ngsi-ld/v1/subscriptions", json=body, headers=ld).status_code == 409
+    address = client.get(f"/ngsi-ld/v1/subscriptions/{body['id']}", headers=auth).json()["jsonldContext"]
+    assert address.startswith("http://testserver" + PATH)
+    (details,) = client.get(f"{PATH}?kind=ImplicitlyCreated&details=true", headers=auth).json()
+    assert (details["URL"], details["kind"], details["numberOfHits"]) == (address, "ImplicitlyCreated", 0)
+    assert client.get(address).json() == {"@context": value}
+    entity = {"id": "urn:x:1", "type": "T1", "A1": "a", "@context": address}
+    assert client.post("/ngsi-ld/v1/entities", json=entity, headers=ld).status_code == 201
+    assert client.get(f"{address}?details=true").json()["numberOfHits"] == 2
+    shown = client.get("/ngsi-ld/v1/entities/urn:x:1", headers=auth).json()
+    assert shown["urn:ngsi-ld:attributes:A1"]["value"] == "a"
+    refused = client.delete(f"{address}?reload=true", headers=auth)
+    assert (refused.status_code, refused.json()["type"]) == (400, ERRORS + "BadRequestData")
+    assert client.delete(address, headers=auth).status_code == 204
+
+
+def test_a_subscription_in_one_context_needs_no_other(own_client: TestClient, own_city: TinyCity) -> None:
+    """One address, the core beside it or not, is the address of notifications already."""
+    auth = own_city.auth("admin")
+    address = "http://testserver" + host(own_client, own_city)
+    for number, value in enumerate((address, [address], [address, CORE_CONTEXT], CORE_CONTEXT, [CORE_CONTEXT])):
+        body = {
+            "id": f"urn:ngsi-ld:Subscription:{number}",
+            "type": "Subscription",
+            "entities": [{"type": "T1"}],
+            "notification": {"endpoint": {"uri": "https://receiver.example/notify"}},
+            "@context": value,
+        }
+        ld = {**auth, "Content-Type": "application/ld+json"}
+        assert own_client.post("/ngsi-ld/v1/subscriptions", json=body, headers=ld).status_code == 201
+        shown = own_client.get(f"/ngsi-ld/v1/subscriptions/{body['id']}", headers=auth).json()
+        assert "jsonldContext" not in shown
+    assert own_client.get(f"{PATH}?kind=ImplicitlyCreated", headers=auth).json() == []

@@ -14,9 +14,10 @@ JSON = {"Content-Type": "application/json"}
 
 
 def check_shape(answer: Any, status: int, code: str) -> dict[str, Any]:
-    """RFC 9457 with our members; nothing of our insides."""
+    """RFC 9457 with our members; nothing of our insides. ETSI GS CIM 009 wants its media type to be the usual one (5.5.3)."""
     assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
+    ngsild = answer.request.url.path.startswith("/ngsi-ld/")
+    assert answer.headers["content-type"] == ("application/json" if ngsild else "application/problem+json")
     problem: dict[str, Any] = answer.json()
     assert problem["status"] == status
     assert problem["code"] == code
@@ -206,3 +207,19 @@ def test_a_wrong_host_is_not_answered(own_client: TestClient, own_city: TinyCity
     own_city.app.api.settings = ApiSettings(hosts=("madang.example", "testserver"))
     assert own_client.get("/health").status_code == 200
     check_shape(own_client.get("/health", headers={"Host": "evil.example"}), 421, "wrong-host")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        # What it is can be seen (RFC 9110, 8.3), and that it is not JSON (5.5.4; the official suite's 039_05).
+        ("PATCH", "/ngsi-ld/v1/csourceSubscriptions/urn:x:1", 400, "bad-json"),
+        # Any page can make a browser send a POST without a type; a PATCH it must ask for.
+        ("POST", "/ngsi-ld/v1/csourceSubscriptions", 415, "media-type"),
+    ],
+)
+def test_a_body_without_a_type(
+    client: TestClient, city: TinyCity, method: str, path: str, status: int, code: str
+) -> None:
+    answer = client.request(method, path, content=b'{"a": 1,,}', headers=city.auth("admin"))
+    check_shape(answer, status, code)

@@ -41,7 +41,8 @@ def test_the_openapi_document_says_what_the_table_says(client: TestClient) -> No
     for route in ROUTES:
         operation = document["paths"][route.path][route.method.lower()]
         assert (operation["security"] == []) == (route.permission == PUBLIC)
-        assert operation["responses"]["default"]["content"].keys() == {"application/problem+json"}
+        media_type = "application/json" if route.path.startswith("/ngsi-ld/") else "application/problem+json"
+        assert operation["responses"]["default"]["content"].keys() == {media_type}
 
 
 def test_every_reference_of_the_document_leads_somewhere(client: TestClient) -> None:

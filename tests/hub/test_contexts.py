@@ -187,6 +187,7 @@ async def test_8_what_is_no_context_is_not_hosted(kept: Kept, document: Any, kin
 
 async def test_9_one_address_for_several_members(kept: Kept) -> None:
     assert await kept.contexts.keep([URL]) == await kept.contexts.keep(URL) == URL
+    assert await kept.contexts.keep([URL, CORE_CONTEXT]) == URL  # Every @context holds the core (5.5.7).
     value = [URL, SPEED["@context"]]
     id_ = await kept.contexts.keep(value)
     assert await kept.contexts.keep(value) == id_
@@ -258,7 +259,7 @@ async def test_the_least_used_leaves(kept: Kept, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module, "KEPT_MAX", 1)
     await kept.contexts.add(SPEED)
     with pytest.raises(NgsiLdError, match="delete some"):
-        await kept.contexts.keep([URL, CORE_CONTEXT])
+        await kept.contexts.keep([URL, SPEED["@context"]])
 
 
 async def test_without_a_client_nothing_is_fetched(kept: Kept) -> None:

@@ -5,8 +5,9 @@ from urllib.parse import quote
 
 from madang.api.errors import Problem
 from madang.api.handlers.ngsild.common import JSON, JSON_LD, PATCHES, accepted, document_of, page_links
-from madang.api.handlers.ngsild.context_of import context_headers, context_of_link
+from madang.api.handlers.ngsild.context_of import base_of, context_headers, context_of_link
 from madang.api.route import Answer, Call
+from madang.hub.contexts import address_of
 from madang.hub.subscriptions import Definition, owns
 from madang.ngsild.context import Context
 from madang.ngsild.names import check_id
@@ -115,7 +116,7 @@ async def refresh(call: Call) -> None:
 
 def _document(call: Call, definition: Definition, context: Context) -> dict[str, Any]:
     subscriptions = call.hub.subscriptions
-    return render_subscription(
+    document = render_subscription(
         definition.subscription,
         subscriptions.delivered[definition.id].sent,
         context,
@@ -125,3 +126,6 @@ def _document(call: Call, definition: Definition, context: Context) -> dict[str,
         sys_attrs="sysAttrs" in (call.query.get("options") or ()),
         hidden=() if owns(call.caller, definition) else _SECRETS,
     )
+    if "jsonldContext" in document:
+        document["jsonldContext"] = address_of(document["jsonldContext"], base_of(call))
+    return document
