@@ -32,6 +32,12 @@ NUMBER_MAX = 1e15
 """No quantity of a city is larger; beyond, numbers are shown as unknown."""
 LABEL_ATTRIBUTES = ("vehiclePlateIdentifier", "name", "number", "title")
 """What names an entity to people, the first that it has."""
+_SHAPES = {
+    "Point": {"ko": "지점", "en": "point"},
+    "LineString": {"ko": "선", "en": "line"},
+    "Polygon": {"ko": "구역", "en": "area"},
+}
+"""What a geometry is that a table cannot show in figures."""
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _UNKNOWN = {"ko": "알 수 없음", "en": "unknown"}
@@ -190,7 +196,8 @@ class Words:
                 lon, lat = value["coordinates"][:2]
                 return f"{lat:.5f}, {lon:.5f}"
             if "type" in value and "coordinates" in value:
-                return str(value["type"])
+                names = _SHAPES.get(str(value["type"]).removeprefix("Multi"))
+                return str(value["type"]) if names is None else names.get(lang, names[FALLBACK])
             return json.dumps(value, ensure_ascii=False)[:TEXT_MAX]
         return str(value)[:TEXT_MAX]
 

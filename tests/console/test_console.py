@@ -277,6 +277,16 @@ def test_indicators_have_interval_or_reason(console: Console) -> None:
         assert "–" in row or "Not said" in row or "no interval" in row
 
 
+def test_indicators_fit_a_phone(browser: Browser, server: Server) -> None:
+    """Every figure and interval stands inside the screen, with nothing to push aside."""
+    context = new_context(browser, phone=True)
+    page = log_in(context, server).open("/indicators").page
+    page.wait_for_selector("td.value")
+    for box in page.locator("td.value, td.nowrap").evaluate_all("cells => cells.map(c => c.getBoundingClientRect().right)"):
+        assert box <= 390
+    context.close()
+
+
 def test_sources_say_what_their_acknowledgement_means(console: Console, server: Server) -> None:
     console.press("g", "o")
     for one in server.ask("/api/sources"):

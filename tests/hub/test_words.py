@@ -109,3 +109,12 @@ def test_anything_can_be_said(name: str, value: Any, lang: str) -> None:
     assert isinstance(words.parameter(name, value, lang), str)
     assert isinstance(words.value(value, "KGM", lang), str)
     assert isinstance(words.say(Reason(name, {name: value}), lang), str)
+
+
+def test_a_shape_is_named_and_a_point_stands_in_figures() -> None:
+    words = Words()
+    line = {"type": "LineString", "coordinates": [[126.5, 33.4], [126.6, 33.5]]}
+    assert [words.value(line, None, lang) for lang in ("en", "ko")] == ["line", "선"]
+    assert words.value({**line, "type": "MultiPolygon"}, None, "ko") == "구역"
+    assert words.value({"type": "GeometryCollection", "coordinates": []}, None, "ko") == "GeometryCollection"
+    assert words.value({"type": "Point", "coordinates": [126.5, 33.4]}, None, "ko") == "33.40000, 126.50000"
