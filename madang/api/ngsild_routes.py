@@ -9,6 +9,7 @@ from madang.api.handlers.ngsild import (
     contexts,
     discovery,
     entities,
+    entity_maps,
     provision,
     registration_subscriptions,
     registrations,
@@ -63,7 +64,11 @@ _PAGE = (
     Param("offset", "integer", "entities to pass over", default=0, minimum=0, maximum=10_000_000),
     Param("count", "boolean", "answer NGSILD-Results-Count"),
 )  # fmt: skip
-_LATER = ("entityMap", "entityMapLifetime")
+_LIFETIME = Param("entityMapLifetime", description="ISO 8601 duration of a new entity map, at most a day")
+_MAP = (
+    Param("entityMap", "boolean", "fix what is found in an entity map, for the walk through its pages (5.5.9.3)"),
+    _LIFETIME,
+)
 _SPLIT = Param("splitEntities", "boolean", "conditions hold for entities as merged from all brokers (5.7.2)")
 _ENTITY = "/ngsi-ld/v1/entities/{id}"
 _ATTRIBUTE = f"{_ENTITY}/attrs/{{attr}}"
@@ -71,13 +76,13 @@ _DATASET = Param("datasetId", description="the instance; the default one when ab
 
 _ENTITIES = (
     Route("GET", _ENTITY, ENTITY_READ, "Retrieve an entity (5.7.1)", raw=entities.get_entity, data_class="personal",
-          response=dict[str, Any], tag="ngsi-ld", parameters=(*_VIEW, _TYPE), not_yet=_LATER),
+          response=dict[str, Any], tag="ngsi-ld", parameters=(*_VIEW, _TYPE, *_MAP)),
     Route("GET", "/ngsi-ld/v1/entities", ENTITY_READ, "Query entities (5.7.2)", entities.query_entities,
           data_class="personal", response=list[dict[str, Any]], tag="ngsi-ld",
-          parameters=(*_SELECTION, *_VIEW, *_ORDER, *_PAGE, _SPLIT), not_yet=_LATER),
+          parameters=(*_SELECTION, *_VIEW, *_ORDER, *_PAGE, _SPLIT, *_MAP)),
     Route("POST", "/ngsi-ld/v1/entityOperations/query", ENTITY_READ, "Query entities by a body (5.7.2, 6.23)",
           entities.query_by_body, data_class="personal", request=dict[str, Any], response=list[dict[str, Any]],
-          tag="ngsi-ld", parameters=(*_VIEW, *_PAGE, _SPLIT), not_yet=_LATER),
+          tag="ngsi-ld", parameters=(*_VIEW, *_PAGE, _SPLIT, *_MAP)),
     Route("POST", "/ngsi-ld/v1/entities", ENTITY_WRITE, "Create an entity (5.6.1)", provision.create_entity,
           request=dict[str, Any], status=201, tag="ngsi-ld", parameters=(_LOCAL,)),
     Route("PUT", _ENTITY, ENTITY_WRITE, "Replace an entity (5.6.18)", provision.replace_entity,
@@ -218,13 +223,13 @@ _TIMES = (
 )  # fmt: skip
 _EVOLUTIONS = (
     Route("GET", f"{_TEMPORAL}/{{id}}", ENTITY_READ, "Retrieve the evolution of an entity (5.7.3)", temporal.get_evolution,
-          data_class="personal", response=dict[str, Any], tag="ngsi-ld", parameters=(*_TIMES, _TYPE), not_yet=_LATER),
+          data_class="personal", response=dict[str, Any], tag="ngsi-ld", parameters=(*_TIMES, _TYPE, *_MAP)),
     Route("GET", _TEMPORAL, ENTITY_READ, "Query the evolution of entities (5.7.4)", temporal.query_evolutions,
           data_class="personal", response=list[dict[str, Any]], tag="ngsi-ld",
-          parameters=(*_TIMES, *_SELECTION, _ORDER[0], *_PAGE), not_yet=_LATER),
+          parameters=(*_TIMES, *_SELECTION, _ORDER[0], *_PAGE, *_MAP)),
     Route("POST", "/ngsi-ld/v1/temporal/entityOperations/query", ENTITY_READ,
           "Query the evolution of entities by a body (5.7.4, 6.24)", temporal.query_by_body, data_class="personal",
-          request=dict[str, Any], response=list[dict[str, Any]], tag="ngsi-ld", parameters=(*_TIMES, *_PAGE), not_yet=_LATER),
+          request=dict[str, Any], response=list[dict[str, Any]], tag="ngsi-ld", parameters=(*_TIMES, *_PAGE, *_MAP)),
     Route("POST", _TEMPORAL, ENTITY_WRITE, "Create the evolution of an entity, or add to it (5.6.11)",
           temporal.put_evolution, request=dict[str, Any], status=201, tag="ngsi-ld", parameters=(_LOCAL,)),
     Route("DELETE", f"{_TEMPORAL}/{{id}}", ENTITY_WRITE, "Delete the evolution of an entity (5.6.16)",
@@ -240,6 +245,21 @@ _EVOLUTIONS = (
           status=204, tag="ngsi-ld", parameters=(_LOCAL,)),
 )  # fmt: skip
 
+_MAPS = "/ngsi-ld/v1/entityMaps"
+_ENTITY_MAPS = (
+    Route("GET", _MAPS, ENTITY_READ, "Create an entity map of a query (5.14.4): one's own", entity_maps.create_map,
+          response=dict[str, Any], status=201, tag="ngsi-ld", parameters=(*_SELECTION, *_VIEW, *_ORDER, _SPLIT, _LIFETIME)),
+    Route("GET", "/ngsi-ld/v1/temporal/entityMaps", ENTITY_READ, "Create an entity map of a temporal query (5.14.5)",
+          entity_maps.create_temporal_map, response=dict[str, Any], status=201, tag="ngsi-ld",
+          parameters=(*_TIMES, *_SELECTION, _ORDER[0], _LIFETIME)),
+    Route("GET", f"{_MAPS}/{{id}}", ENTITY_READ, "Retrieve an entity map (5.14.1): one's own", entity_maps.get_map,
+          response=dict[str, Any], tag="ngsi-ld"),
+    Route("PATCH", f"{_MAPS}/{{id}}", ENTITY_READ, "Let an entity map expire at another time (5.14.2)", entity_maps.update_map,
+          request=dict[str, Any], status=204, tag="ngsi-ld"),
+    Route("DELETE", f"{_MAPS}/{{id}}", ENTITY_READ, "Delete an entity map (5.14.3)", entity_maps.delete_map, status=204,
+          tag="ngsi-ld"),
+)  # fmt: skip
+
 NGSILD: tuple[Route, ...] = (
     *_ENTITIES,
     *_ATTRIBUTES,
@@ -250,4 +270,5 @@ NGSILD: tuple[Route, ...] = (
     *_REGISTRATIONS,
     *_SUBSCRIPTIONS_TO,
     *_ENTITY_SUBSCRIPTIONS,
+    *_ENTITY_MAPS,
 )

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from madang.hub.contexts import Contexts
 from madang.hub.http import Http, HttpAnswer, HttpFailed, HttpTooLarge
@@ -75,6 +75,13 @@ class Found(Struct):
     warnings: list[str]
     total: int = 0
     """Matches that the sources count."""
+    failed: set[str] = field(default_factory=set)
+    """Registrations whose source did not answer, or not usably."""
+
+    def warn(self, code: int, part: Part, text: str) -> None:
+        """A source failed."""
+        self.warnings.append(_warning(code, part, text))
+        self.failed.add(part.registration.id)
 
 
 class Failed(Struct, frozen=True):
@@ -140,7 +147,7 @@ class Federation:
             wanted = ("retrieveEntity", *wanted)
         asked = [(part, operation) for part in parts if (operation := part.offers(wanted)) is not None]
         for part, _ in asked[AT_ONCE_MAX:]:
-            found.warnings.append(_warning(199, part, f"more than {AT_ONCE_MAX} sources match"))
+            found.warn(199, part, f"more than {AT_ONCE_MAX} sources match")
         await asyncio.gather(
             *(self._read_one(p, operation, trigger, read, found) for p, operation in asked[:AT_ONCE_MAX])
         )
@@ -155,27 +162,27 @@ class Federation:
             answer = await self._ask(part.registration, method, path, pairs, document, trigger, context)
         except HttpFailed as error:
             code = 111 if isinstance(error, HttpTooLarge) else 199
-            found.warnings.append(_warning(code, part, str(error)))
+            found.warn(code, part, str(error))
             return
         except NgsiLdError as error:
-            found.warnings.append(_warning(199, part, f"its @context cannot be used: {error.detail}"))
+            found.warn(199, part, f"its @context cannot be used: {error.detail}")
             return
         if answer.status == 404:
             return
         if not 200 <= answer.status < 300:
-            found.warnings.append(_warning(299, part, f"it answers {answer.status}"))
+            found.warn(299, part, f"it answers {answer.status}")
             return
         try:
             entities = await self._entities(answer, context)
         except NgsiLdError as error:
-            found.warnings.append(_warning(111, part, f"its answer is not used: {error}"))
+            found.warn(111, part, f"its answer is not used: {error}")
             return
         counted = answer.headers.get("ngsild-results-count", "")
         found.total += int(counted) if counted.isascii() and counted.isdigit() and len(counted) < 12 else len(entities)
         auxiliary = part.registration.mode == AUXILIARY
         for entity in entities:
             if covers(part, entity) and (read.id is None or entity.id == read.id):
-                found.fragments.append(Fragment(_narrowed(entity, part), auxiliary))
+                found.fragments.append(Fragment(_narrowed(entity, part), auxiliary, part.registration.id))
 
     async def _entities(self, answer: HttpAnswer, context: Context) -> list[Entity]:
         """The entities of an answer. Raises NgsiLdError."""

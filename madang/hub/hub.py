@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from madang.hub.contexts import Contexts
 from madang.hub.entities import expire_in
+from madang.hub.entity_maps import EntityMaps
 from madang.hub.federation import Federation
 from madang.hub.flow import LAG_MAX, FlowHost, Overtaken
 from madang.hub.http import Http
@@ -105,6 +106,7 @@ class Hub:
         )
         self.alias = self._alias()
         self.federation = Federation(self.registrations, self.contexts, http, self.real_clock, self.alias)
+        self.entity_maps = EntityMaps(store, self.real_clock, lambda: secrets.token_hex(16))
         self.subscriptions = Subscriptions(store, self.real_clock, self.contexts, lambda: secrets.token_hex(16))
         self.records = Records(store, clock, tuple(self.registry.record_types.values()), self.parameters.value)
         self.incidents = Incidents(
@@ -276,6 +278,7 @@ class Hub:
     def _housekeeping_in(self, tx: Tx, now: Instant) -> None:
         tx.forget_messages(day_of(max(0, now - MESSAGE_DAYS * DAY)))
         tx.trim_quarantine(QUARANTINE_ROWS_MAX)
+        self.entity_maps.forget_expired_in(tx)
 
     def settle(self) -> None:
         """Run detectors to the end of the log (without threads): for evaluation, replay and tests."""

@@ -219,6 +219,10 @@ class Read(Protocol):
         """The same page unparsed: for answers that need not look into it."""
         ...
 
+    def query_ids(self, query: Query) -> list[str]:
+        """The ids of the same page alone, for answers that are about which entities there are."""
+        ...
+
     def list_ids(self, type_: str) -> list[str]:
         """Ids of all entities of a type, in order."""
         ...

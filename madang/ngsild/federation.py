@@ -184,6 +184,8 @@ class Fragment(Struct, frozen=True):
 
     entity: Entity
     auxiliary: bool = False
+    source: str = ""
+    """The registration of the context source."""
 
 
 def merge_fragments(local: Entity | None, fragments: Iterable[Fragment]) -> Entity | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from madang.model.time import DAY, INSTANT_MAX, SECOND, Instant, from_datetime, parse_instant, to_datetime
+from madang.model.time import DAY, INSTANT_MAX, LAST_EXPIRY, SECOND, Instant, from_datetime, parse_instant, to_datetime
 from madang.ngsild.errors import NgsiLdError
 from madang.ngsild.parse import parse_time
 
@@ -111,7 +111,8 @@ def _instant(values: dict[str, Any], name: str) -> Instant | None:
     given = values.get(name)
     if given is None or (isinstance(given, int) and not isinstance(given, bool)):
         return given
-    return parse_instant(parse_time(given, name))
+    # A question may name any year to say "ever"; nothing that is kept is later than `INSTANT_MAX`.
+    return min(parse_instant(parse_time(given, name, LAST_EXPIRY), LAST_EXPIRY), INSTANT_MAX)
 
 
 def _window(name: str, relation: Any, time_at: Instant | None, end_at: Instant | None) -> Window:

@@ -352,6 +352,9 @@ def check_further_queries(make: Make, folder: Path) -> None:
         bodies = read.query_bodies(Query(types=("C",), limit=1, count=True))
         assert [(id_, body.type, body.is_plain) for id_, body in bodies.rows] == [("urn:E:4", "C", False)]
         assert (bodies.total, bodies.more) == (2, True)
+        assert read.query_ids(Query(types=("C", "D"), order=(Order("sort"),), limit=3)) == [
+            f"urn:E:{n}" for n in (7, 4, 6)
+        ]
         body, other = read.find_entity_body("urn:E:4"), read.find_entity_body("urn:E:1")
         assert body is not None and (body.type, body.is_plain) == ("C", False)
         assert other is not None and not other.is_plain

@@ -95,6 +95,10 @@ class Look:
         """The same unparsed, for answers that need not look into it. What policy hides of an entity is still in it: ask `mask`."""
         return self.read.query_bodies(self.narrow(query))
 
+    def query_ids(self, query: Query) -> list[str]:
+        """The ids of the same page alone."""
+        return self.read.query_ids(self.narrow(query))
+
     def narrow(self, query: Query) -> Query:
         """The query with what policy adds to it, and without what has expired."""
         where = query.where

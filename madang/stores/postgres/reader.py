@@ -111,6 +111,10 @@ class PostgresRead(PostgresEvolution):
         found = [(row[0], Body(row[1], row[2], row[3])) for row in rows[: query.limit]]
         return BodyPage(found, total, len(rows) > query.limit)
 
+    def query_ids(self, query: Query) -> list[str]:
+        rows, _ = self._query(query, "e.id")
+        return [row[0] for row in rows[: query.limit]]
+
     def _query(self, query: Query, columns: str) -> tuple[list[Any], int | None]:
         """(rows, one more than the page has when there is more; number of matches when it was asked for)."""
         compiled = compile_query(query, self._is_further_type)

@@ -429,6 +429,10 @@ class PostgresTx(TemporalWrites, Buffers):
         self._save()
         return super().query_bodies(query)
 
+    def query_ids(self, query: Query) -> list[str]:
+        self._save()
+        return super().query_ids(query)
+
     def list_ids(self, type_: str) -> list[str]:
         self._save()
         return super().list_ids(type_)

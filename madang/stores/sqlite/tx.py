@@ -872,6 +872,10 @@ class SqliteTx(TemporalWrites, SqliteRead):
         self._before_read()
         return super().query_bodies(query)
 
+    def query_ids(self, query: Query) -> list[str]:
+        self._before_read()
+        return super().query_ids(query)
+
     def list_ids(self, type_: str) -> list[str]:
         self._before_read()
         return super().list_ids(type_)

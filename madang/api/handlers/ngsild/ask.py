@@ -127,6 +127,7 @@ def asked_by_body(document: Any, parameters: dict[str, Any], context: Context) -
         if isinstance(level, bool) or not isinstance(level, int):
             raise NgsiLdError("must be a whole number", "joinLevel")
         query["joinLevel"] = level
+    take_map_members(document, query)
     items: list[Node] = []
     selected = False
     if "entities" in document:
@@ -147,6 +148,16 @@ def asked_by_body(document: Any, parameters: dict[str, Any], context: Context) -
         order_place=place_of(ordering.get("coordinates"), ordering.get("geometry")),
     )
     return query, asked
+
+
+def take_map_members(document: dict[str, Any], query: dict[str, Any]) -> None:
+    """Put what a query's body says of entity maps among its parameters. Raises NgsiLdError."""
+    if "entityMap" in document:
+        if not isinstance(document["entityMap"], bool):
+            raise NgsiLdError("must be true or false", "entityMap")
+        query["entityMap"] = document["entityMap"]
+    if "entityMapLifetime" in document:
+        query["entityMapLifetime"] = text_of(document["entityMapLifetime"], "entityMapLifetime")
 
 
 def _asked(

@@ -203,13 +203,16 @@ def batch_error(call: Call, id_: str, error: Exception) -> dict[str, Any]:
 # ── pages ───────────────────────────────────────────────────────────────────
 
 
-def page_links(call: Call, limit: int, offset: int, more: bool) -> list[tuple[str, str]]:
-    """Link headers to the next and the previous page (clause 6.3.10)."""
+def page_links(
+    call: Call, limit: int, offset: int, more: bool, next_offset: int | None = None
+) -> list[tuple[str, str]]:
+    """Link headers to the next and the previous page (clause 6.3.10). `next_offset`: where the next one begins; None: a page on."""
     raw = call.scope.get("query_string", b"").decode("ascii", "replace")
     path = str(call.scope["path"]).rstrip("/")
     kept = [pair for pair in parse_qsl(raw, keep_blank_values=True) if pair[0] not in ("offset", "limit")]
     links = []
-    for relation, place, there in (("next", offset + limit, more), ("prev", max(0, offset - limit), offset > 0)):
+    following = offset + limit if next_offset is None else next_offset
+    for relation, place, there in (("next", following, more), ("prev", max(0, offset - limit), offset > 0)):
         if there and limit > 0:
             pairs = sorted([*kept, ("limit", str(limit)), ("offset", str(place))])
             target = urlencode(pairs, quote_via=quote, safe=":*,/()!~")

@@ -12,6 +12,7 @@ from madang.api.dispatch import send_answer
 from madang.api.errors import Problem
 from madang.api.handlers.entities import question
 from madang.api.handlers.ngsild.ask import Asked, asked_by_body, asked_by_parameters
+from madang.api.handlers.ngsild.candidates import EntityCandidates
 from madang.api.handlers.ngsild.common import (
     CONTEXT_LINK,
     GEO_JSON,
@@ -37,6 +38,15 @@ from madang.api.handlers.ngsild.distribute import (
     warnings_of,
 )
 from madang.api.handlers.ngsild.gather import gather_query
+from madang.api.handlers.ngsild.mapped import (
+    Wish,
+    find_entry,
+    find_map,
+    header_of,
+    make_map,
+    map_page,
+    wish_of,
+)
 from madang.api.route import Answer, Call, Send
 from madang.hub.federation import Read
 from madang.hub.ports import Body
@@ -44,6 +54,7 @@ from madang.hub.queries.errors import NotFound
 from madang.hub.queries.look import Look
 from madang.model.entity import Entity
 from madang.ngsild.context import Context
+from madang.ngsild.entity_map import HERE, Entry
 from madang.ngsild.federation import merge_fragments
 from madang.ngsild.names import check_id
 from madang.ngsild.query import OfType, Query
@@ -82,6 +93,7 @@ async def get_entity(call: Call, send: Send) -> None:
         and media_type == JSON
         and "link" not in call.headers
         and "prefer" not in call.headers
+        and "ngsild-entitymap" not in call.headers
         and call.hub.federation.is_idle
     ):
         body = _stored_body(call, id_)
@@ -96,12 +108,23 @@ async def get_entity(call: Call, send: Send) -> None:
     out = _form(call, media_type, context)
     asked = Selection(types_in(query.get("type"), context), (id_,), None, _asked_names(view))
     parts = [] if is_alone(call) else parts_to_read(call, _known(call, asked, id_), context)
+    wish = wish_of(call, query)
+    known = None if wish is None else await find_map(call, wish)
+    mapped: Entry | None = None
+    if known is not None:
+        mapped = await find_entry(call, known, id_) or Entry(id_, ())
+        parts = [part for part in parts if part.registration.id in mapped.sources]
     remote = await read_remote(call, parts, context, Read(id=id_, sys_attrs=view.sys_attrs))
 
     altered: list[bool] = []
 
-    def find(look: Look) -> bytes:
-        entity = merge_fragments(look.find_entity(id_, stamps=view.sys_attrs), visible(look, remote.fragments))
+    def find(look: Look) -> tuple[bytes, list[str]]:
+        is_here = mapped is None or HERE in mapped.sources
+        local = look.find_entity(id_, stamps=view.sys_attrs) if is_here else None
+        there = visible(look, remote.fragments)
+        sources = [] if local is None else [HERE]
+        sources += dict.fromkeys(fragment.source for fragment in there)
+        entity = merge_fragments(local, there)
         if entity is None or not holds(types, entity.all_types):
             raise NotFound(f"There is no {id_[:200]}, or you may not see it.")
         shown = masked(look, entity, view)
@@ -109,18 +132,21 @@ async def get_entity(call: Call, send: Send) -> None:
         altered.append(view.version is not None and is_newer(entity.attributes, view.version))
         if view.join == FLAT and out.media_type != GEO_JSON:
             documents = _documents(look, [entity], shown, out)
-            return msgspec.json.encode(documents if len(documents) != 1 else documents[0])
+            return msgspec.json.encode(documents if len(documents) != 1 else documents[0]), sources
         document = _document(look, entity, shown, out)
         if not document.keys() - {"@context"}:
             raise NotFound(f"Nothing of {id_[:200]} is left after pick and omit.")
-        return msgspec.json.encode(document)
+        return msgspec.json.encode(document), sources
 
     warnings = warnings_of(remote)
     try:
-        body = await call.run(question, call, find)
+        body, sources = await call.run(question, call, find)
     except NotFound as error:
         raise Problem(404, "not-found", str(error), headers=tuple(warnings)) from None
     headers = (*await _context_headers(call, out), *warnings, *version_headers(call))
+    if wish is not None:
+        known = known or await make_map(call, [Entry(id_, tuple(sources))], wish.lifetime)
+        headers = (*headers, header_of(known.id))
     await send_answer(send, Answer(body, ALTERED if any(altered) else 200, headers, media_type))
 
 
@@ -211,6 +237,9 @@ async def _answer_query(
         raise Problem(400, "bad-parameter", "join=flat is not for GeoJSON.", kind="BadRequestData")
     view = replace(view, version=version_of(call))
     altered: list[bool] = []
+    wish = wish_of(call, given)
+    if wish is not None:
+        return await _answer_mapped(call, wish, asked, out, view, given, body)
     query = replace(asked.query, limit=max(1, limit), offset=offset, count=count, stamps=view.sys_attrs)
     gather = await gather_query(call, out.context, query, given, body)
 
@@ -238,6 +267,28 @@ async def _answer_query(
         headers.append(("NGSILD-Results-Count", str(total)))
     headers += version_headers(call)
     return Answer(content, ALTERED if any(altered) else 200, tuple(headers), out.media_type)
+
+
+async def _answer_mapped(
+    call: Call, wish: Wish, asked: Asked, out: Form, view: View, given: dict[str, Any], body: dict[str, Any] | None
+) -> Answer:
+    """A page of an entity map (clauses 5.5.9.3, 5.7.2.4): 201 when the map is new."""
+    limit, offset = call.query["limit"], call.query["offset"]
+    count = bool(call.query.get("count")) or "count" in (call.query.get("options") or ())
+    candidates = EntityCandidates(call, out.context, replace(asked.query, stamps=view.sys_attrs), given, body)
+    page = await map_page(call, wish, candidates, limit, offset, count=count, order=candidates.order)
+
+    def ask(look: Look) -> bytes:
+        return _encode(look, page.entities, view, out)
+
+    content = await call.run(question, call, ask)
+    headers = [*(await _context_headers(call, out)), *page_links(call, limit, offset, page.more, page.next_offset)]
+    headers += page.headers
+    if page.total is not None:
+        headers.append(("NGSILD-Results-Count", str(page.total)))
+    headers += version_headers(call)
+    altered = view.version is not None and any(is_newer(e.attributes, view.version) for e in page.entities)
+    return Answer(content, ALTERED if altered else 201 if page.is_new else 200, tuple(headers), out.media_type)
 
 
 def _is_plain(call: Call, view: View, out: Form) -> bool:

@@ -45,7 +45,7 @@ class Gather(Struct, frozen=True):
         merged = merge_all(here.entities, visible(look, self.found.fragments))
         if self.is_split:
             try:
-                merged = [entity for entity in merged if _holds(entity, asked)]
+                merged = [entity for entity in merged if holds(entity, asked)]
             except ValueError as error:
                 raise NgsiLdError(f"cannot be decided for split entities: {error}", "q") from None
         end = asked.offset + asked.limit
@@ -58,7 +58,8 @@ class Gather(Struct, frozen=True):
         return Page(entities, counted if asked.count else None, entities[-1].id if more and entities else None)
 
 
-def _holds(entity: Entity, asked: Query) -> bool:
+def holds(entity: Entity, asked: Query) -> bool:
+    """Does a merged entity meet the conditions? Raises ValueError for one on linked entities."""
     names = {split_key(key)[0] for key in entity.attributes}
     return (
         (not asked.attributes or any(name in names for name in asked.attributes))
@@ -72,7 +73,7 @@ async def gather_query(
 ) -> Gather | None:
     """Ask the sources that match; None when none does. `given`: the query's parameters, those of the body among them. Raises
     NgsiLdError: ordering of a distributed query."""
-    asked, id_pattern = _selection(query, given, body, context)
+    asked, id_pattern = selection_of(query, given, body, context)
     parts = parts_to_read(call, asked, context, given.get("csf"))
     if not parts:
         return None
@@ -86,7 +87,7 @@ async def gather_query(
         ids=asked.ids,
         types=given.get("type"),
         id_pattern=id_pattern,
-        parameters=_parameters(given, body, query, is_split=is_split),
+        parameters=parameters_of(given, body, query, is_split=is_split),
         sys_attrs=query.stamps,
         by_body=body is not None,
     )
@@ -98,9 +99,10 @@ async def gather_query(
     return Gather(query, local, found, is_split)
 
 
-def _parameters(
+def parameters_of(
     given: dict[str, Any], body: dict[str, Any] | None, query: Query, *, is_split: bool
 ) -> tuple[tuple[str, str], ...]:
+    """The URL parameters of a query that sources get too: conditions, unless entities are split, and the page."""
     pairs: list[tuple[str, str]] = []
     if not is_split:
         pairs += [(name, str(given[name])) for name in FILTERS if given.get(name) is not None]
@@ -115,9 +117,10 @@ def _parameters(
     return tuple(pairs)
 
 
-def _selection(
+def selection_of(
     query: Query, given: dict[str, Any], body: dict[str, Any] | None, context: Context
 ) -> tuple[Selection, str | None]:
+    """(what a query is about, for choosing sources; its id pattern)."""
     names = query.attributes
     if body is None or not isinstance(body.get("entities"), list):
         asked = Selection(types_in(given.get("type"), context), query.ids, query.id_pattern, names)

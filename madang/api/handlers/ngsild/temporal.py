@@ -10,9 +10,11 @@ from msgspec.structs import replace
 
 from madang.api.errors import Problem
 from madang.api.handlers.entities import question
-from madang.api.handlers.ngsild.ask import geo_of, place_by, selectors_of, text_of, texts_of
+from madang.api.handlers.ngsild.ask import geo_of, place_by, selectors_of, take_map_members, text_of, texts_of
+from madang.api.handlers.ngsild.candidates import EvolutionCandidates
 from madang.api.handlers.ngsild.common import JSON, JSON_LD, accepted, document_of, page_links, type_selection, view_of
 from madang.api.handlers.ngsild.context_of import context_headers, context_of_link
+from madang.api.handlers.ngsild.mapped import Wish, find_entry, find_map, header_of, make_map, map_page, wish_of
 from madang.api.route import Answer, Call
 from madang.hub.queries.errors import NotFound
 from madang.hub.queries.evolution import (
@@ -27,6 +29,7 @@ from madang.hub.queries.evolution import (
 from madang.hub.queries.look import Look
 from madang.model.entity import Entity
 from madang.ngsild.context import Context
+from madang.ngsild.entity_map import HERE, Entry
 from madang.ngsild.errors import INVALID_REQUEST, NgsiLdError
 from madang.ngsild.names import check_id
 from madang.ngsild.parse import Nulls, parse_attribute
@@ -56,7 +59,7 @@ _OPTIONS = {*_FORMS, "sysAttrs", "count"}
 _MEMBERS = frozenset({"id", "type", "scope", "createdAt", "modifiedAt", "expiresAt", "deletedAt"})
 _BODY_MEMBERS = frozenset(
     {"type", "entities", "attrs", "pick", "omit", "q", "geoQ", "csf", "temporalQ", "aggrParams", "scopeQ", "lang"}
-    | {"datasetId", "ordering", "jsonKeys", "expandValues", "@context", "local"}
+    | {"datasetId", "ordering", "entityMap", "entityMapLifetime", "jsonKeys", "expandValues", "@context", "local"}
 )
 
 
@@ -67,6 +70,16 @@ class Wanted(Struct, frozen=True):
     view: View
     ask: TemporalAsk
     chosen: Chosen
+
+
+class AskedEvolutions(Struct, frozen=True):
+    """A query of evolutions."""
+
+    query: Query
+    """What the entities must meet as they are now."""
+    conditions: Conditions
+    wanted: Wanted
+    descending: bool
 
 
 # ── provision ───────────────────────────────────────────────────────────────
@@ -163,6 +176,12 @@ async def get_evolution(call: Call) -> Answer:
     wanted = _wanted(call.query, call.query, context, required=False)
     types = type_selection(call.query, context)
     size = call.state.settings.temporal_page
+    wish = wish_of(call, call.query)
+    known = None if wish is None else await find_map(call, wish)
+    if known is not None:
+        entry = await find_entry(call, known, id_)
+        if entry is None or HERE not in entry.sources:
+            raise NotFound(f"{id_[:200]} is not in the entity map.")
 
     def find(look: Look) -> tuple[bytes, str | None]:
         entity = look.find_entity(id_, stamps=True)
@@ -175,13 +194,21 @@ async def get_evolution(call: Call) -> Answer:
         return msgspec.json.encode(document), span
 
     body, span = await call.run(question, call, find)
-    return await _answer(call, body, span, context, media_type, ())
+    headers: tuple[tuple[str, str], ...] = ()
+    if wish is not None:
+        known = known or await make_map(call, [Entry(id_)], wish.lifetime)
+        headers = (header_of(known.id),)
+    return await _answer(call, body, span, context, media_type, headers)
 
 
 async def query_evolutions(call: Call) -> Answer:
     """GET /ngsi-ld/v1/temporal/entities (clause 5.7.4)"""
     context = await context_of_link(call)
-    query = call.query
+    return await _answer_query(call, call.query, asked_by_parameters(call.query, context), context)
+
+
+def asked_by_parameters(query: dict[str, Any], context: Context) -> AskedEvolutions:
+    """The query of URL parameters. Raises NgsiLdError."""
     wanted = _wanted(query, query, context, required=True)
     items: list[Node] = []
     if query.get("type"):
@@ -196,20 +223,26 @@ async def query_evolutions(call: Call) -> Answer:
     selected = bool(query.get("type"))
     asked = Query(ids=ids, id_pattern=pattern)
     descending = _order(query["orderBy"].split(",")) if query.get("orderBy") else False
-    return await _answer_query(
-        call, query, asked, items, place, wanted, context, selected=selected, descending=descending
-    )
+    return _asked(query, asked, items, place, wanted, context, selected=selected, descending=descending)
 
 
 async def query_by_body(call: Call) -> Answer:
     """POST /ngsi-ld/v1/temporal/entityOperations/query (clause 6.24)"""
     document, context = await document_of(call)
+    query, asked = asked_by_body(document, call.query, context)
+    return await _answer_query(call, query, asked, context)
+
+
+def asked_by_body(
+    document: Any, parameters: dict[str, Any], context: Context
+) -> tuple[dict[str, Any], AskedEvolutions]:
+    """(parameters with those of the body, the query). Raises NgsiLdError."""
     if not isinstance(document, dict) or document.get("type") != "Query":
         raise NgsiLdError('must be a JSON object with "type": "Query" (clause 5.2.23)', "type")
     for name in document:
         if name not in _BODY_MEMBERS:
             raise NgsiLdError(f"is not known here; known: {', '.join(sorted(_BODY_MEMBERS))}", name[:80])
-    query = dict(call.query)
+    query = dict(parameters)
     for name in ("attrs", "datasetId", "expandValues", "jsonKeys"):
         if name in document:
             query[name] = texts_of(document[name], name)
@@ -228,6 +261,7 @@ async def query_by_body(call: Call) -> Answer:
     for name in ("timeAt", "endTimeAt"):
         if name in temporal and not isinstance(temporal[name], str):
             raise NgsiLdError("must be a date-time", name)
+    take_map_members(document, query)
     if "aggrMethods" in temporal and not query.get("format") and not query.get("options"):
         query["format"] = "aggregatedValues"
     wanted = _wanted(query, temporal, context, required=True)
@@ -237,9 +271,8 @@ async def query_by_body(call: Call) -> Answer:
     if not isinstance(ordering, dict):
         raise NgsiLdError("must be an object (clause 5.2.43)", "ordering")
     descending = _order(texts_of(ordering["orderBy"], "orderBy")) if "orderBy" in ordering else False
-    return await _answer_query(
-        call, query, Query(), items, place, wanted, context, selected="entities" in document, descending=descending
-    )
+    selected = "entities" in document
+    return query, _asked(query, Query(), items, place, wanted, context, selected=selected, descending=descending)
 
 
 def _order(terms: list[str]) -> bool:
@@ -251,8 +284,7 @@ def _order(terms: list[str]) -> bool:
     return terms[0].endswith(";desc")
 
 
-async def _answer_query(
-    call: Call,
+def _asked(
     query: dict[str, Any],
     asked: Query,
     items: list[Node],
@@ -262,8 +294,7 @@ async def _answer_query(
     *,
     selected: bool,
     descending: bool,
-) -> Answer:
-    media_type = accepted(call)
+) -> AskedEvolutions:
     narrow = selected or place is not None or bool(query.get("local"))
     narrow = narrow or any(name not in _MEMBERS for name in wanted.chosen.names or ())
     where: Node | None = None
@@ -279,21 +310,28 @@ async def _answer_query(
         items = [*items, parse_scope_q(query["scopeQ"])]
     if not narrow:
         raise NgsiLdError("too wide: name at least one of type, attrs, q or georel (clause 5.7.4.4)", "query")
+    asked = replace(asked, where=None if not items else items[0] if len(items) == 1 else And(tuple(items)))
+    return AskedEvolutions(asked, Conditions(where, place), wanted, descending)
+
+
+async def _answer_query(call: Call, query: dict[str, Any], asked: AskedEvolutions, context: Context) -> Answer:
+    media_type, wanted = accepted(call), asked.wanted
     limit, offset, size = call.query["limit"], call.query["offset"], call.state.settings.temporal_page
     count = bool(query.get("count")) or "count" in (query.get("options") or ())
     if limit > LIMIT_MAX:
         raise Problem(403, "too-many-results", f"A page has at most {LIMIT_MAX} entities.", kind="TooManyResults")
     if limit == 0 and not count:
         raise Problem(400, "bad-parameter", "limit=0 is for counting: add count=true.", kind="BadRequestData")
-    asked = replace(asked, where=None if not items else items[0] if len(items) == 1 else And(tuple(items)))
-    conditions = Conditions(where, place)
+    wish = wish_of(call, query)
+    if wish is not None:
+        return await _answer_mapped(call, wish, asked, context, media_type, count=count)
 
     def ask(look: Look) -> tuple[bytes, str | None, int | None, bool]:
-        found = query_evolving(look, asked, conditions, wanted.chosen, wanted.ask.window)
-        if descending or count:
+        found = query_evolving(look, asked.query, asked.conditions, wanted.chosen, wanted.ask.window)
+        if asked.descending or count:
             every = list(found)
             total = len(every) if count else None
-            if descending:
+            if asked.descending:
                 every.reverse()
             entities = every[offset : offset + limit + 1]
         else:
@@ -309,6 +347,34 @@ async def _answer_query(
     if total is not None:
         headers.append(("NGSILD-Results-Count", str(total)))
     return await _answer(call, body, span, context, media_type, tuple(headers))
+
+
+def candidates_of(call: Call, asked: AskedEvolutions) -> EvolutionCandidates:
+    """The query as an entity map sees it."""
+    window = asked.wanted.ask.window
+    chosen = asked.wanted.chosen
+    return EvolutionCandidates(call, asked.query, asked.conditions, chosen, window, descending=asked.descending)
+
+
+async def _answer_mapped(
+    call: Call, wish: Wish, asked: AskedEvolutions, context: Context, media_type: str, *, count: bool
+) -> Answer:
+    """A page of an entity map (clauses 5.5.9.3, 5.7.4.4): 201 when the map is new."""
+    limit, offset, size = call.query["limit"], call.query["offset"], call.state.settings.temporal_page
+    candidates = candidates_of(call, asked)
+    page = await map_page(call, wish, candidates, limit, offset, count=count, order=candidates.order)
+
+    def ask(look: Look) -> tuple[bytes, str | None]:
+        documents, span = _documents(look, page.entities, asked.wanted, size)
+        if media_type == JSON_LD:
+            documents = [with_context(document, context) for document in documents]
+        return msgspec.json.encode(documents), span
+
+    body, span = await call.run(question, call, ask)
+    headers = [*page_links(call, limit, offset, page.more, page.next_offset), *page.headers]
+    if page.total is not None:
+        headers.append(("NGSILD-Results-Count", str(page.total)))
+    return await _answer(call, body, span, context, media_type, tuple(headers), 201 if page.is_new else 200)
 
 
 def _documents(
@@ -333,13 +399,19 @@ def _documents(
 
 
 async def _answer(
-    call: Call, body: bytes, span: str | None, context: Context, media_type: str, headers: tuple[tuple[str, str], ...]
+    call: Call,
+    body: bytes,
+    span: str | None,
+    context: Context,
+    media_type: str,
+    headers: tuple[tuple[str, str], ...],
+    status: int = 200,
 ) -> Answer:
     if media_type == JSON:
         headers = (*headers, *await context_headers(call, context))
     if span is not None:
         return Answer(body, 206, (*headers, ("Content-Range", span)), media_type)
-    return Answer(body, 200, headers, media_type)
+    return Answer(body, status, headers, media_type)
 
 
 def _wanted(query: dict[str, Any], temporal: dict[str, Any], context: Context, *, required: bool) -> Wanted:
