@@ -98,6 +98,8 @@ class Dispatcher:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: the peer gets the one shape, the log the rest
             problem = self._problem(error, scope, lang[0])
+            if problem.status == 401 and route is not None and route.basic_login:
+                problem.headers += (("WWW-Authenticate", 'Basic realm="madang", charset="UTF-8"'),)
             if not sent:
                 await _send_problem(counted, problem, ngsild=scope["path"].startswith("/ngsi-ld/"))
         finally:
@@ -182,7 +184,9 @@ class Dispatcher:
                 return caller
         if authorization:
             scheme, _, secret = authorization.partition(" ")
-            if scheme.lower() != "bearer":
+            if route.basic_login and scheme.lower() == "basic":
+                secret = _basic(secret)[1]
+            elif scheme.lower() != "bearer":
                 raise NotAuthenticated("send the header Authorization: Bearer <token>")
             return self.state.hub.tokens.authenticate(secret.strip(), address)
         if cookie:
@@ -202,10 +206,7 @@ class Dispatcher:
         scheme, _, rest = authorization.partition(" ")
         secret = rest.strip()
         if scheme.lower() == "basic":
-            try:
-                name, _, secret = b64decode(secret, validate=True).decode("utf-8").partition(":")
-            except ValueError:
-                raise NotAuthenticated("the Basic credentials are not base64 of source:secret in UTF-8") from None
+            name, secret = _basic(secret)
             if name != source_id:
                 raise NotAuthenticated(f"log in as the source itself, {source_id}")
         elif scheme.lower() != "bearer" or secret.startswith("mdg_"):
@@ -252,6 +253,15 @@ def _raw_path(scope: Scope) -> bytes:
     if isinstance(raw, bytes) and raw:
         return raw.split(b"?", 1)[0]
     return str(scope["path"]).encode("utf-8")
+
+
+def _basic(text: str) -> tuple[str, str]:
+    """(name, secret) of Basic credentials (RFC 7617). Raises NotAuthenticated."""
+    try:
+        name, _, secret = b64decode(text.strip(), validate=True).decode("utf-8").partition(":")
+    except ValueError:
+        raise NotAuthenticated("the Basic credentials are not base64 of name:secret in UTF-8") from None
+    return name, secret
 
 
 def _cookie(header: str) -> str:
@@ -329,6 +339,8 @@ def parse_query(route: Route, raw: bytes) -> dict[str, Any]:
                     400, "bad-parameter", f"Parameter lang must be one of {', '.join(LANGUAGES)}.", parameter=name
                 )
             query[name] = value
+        elif route.free:
+            query.setdefault(route.free, {})[name] = value
         elif name in route.not_yet:
             raise Problem(501, "not-yet", f"Parameter {name} belongs to the standard; Madang does not have it yet.")
         else:
@@ -339,7 +351,7 @@ def parse_query(route: Route, raw: bytes) -> dict[str, Any]:
 
 
 def _is_api_path(path: str) -> bool:
-    return path.startswith(("/api/", "/ngsi-ld/")) or path in ("/api", "/ngsi-ld")
+    return path.startswith(("/api/", "/ngsi-ld/", "/ogc/")) or path in ("/api", "/ngsi-ld")
 
 
 def _allowed(match: Match) -> str:

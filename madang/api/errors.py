@@ -30,6 +30,7 @@ from madang.hub.tokens import NotAuthenticated, TokenExists, TokenForbidden, Tok
 from madang.hub.words import Words
 from madang.model.time import render_instant
 from madang.ngsild.errors import NgsiLdError
+from madang.ogc.errors import OgcError
 
 MEDIA_TYPE = "application/problem+json"
 NGSILD_MEDIA_TYPE = "application/json"
@@ -135,6 +136,8 @@ def problem_of(error: Exception, words: Words, lang: str) -> Problem | None:
             return Problem(404, "not-found", str(error))
         case BadQuestion():
             return Problem(400, "bad-parameter", f"Parameter {error}.", parameter=error.name)
+        case OgcError():
+            return Problem(400, "bad-parameter", f"Parameter {error.name}: {error}.", parameter=error.name)
         case Overloaded():
             return Problem(429, "overloaded", f"{error}.", headers=(("Retry-After", "1"),))
         case SourceNotFound():

@@ -57,8 +57,38 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
                 "token": {"type": "http", "scheme": "bearer"},
                 "session": {"type": "apiKey", "in": "cookie", "name": "madang_session"},
                 "source": {"type": "http", "scheme": "basic"},
+                "password": {"type": "http", "scheme": "basic", "description": "the token as the password"},
             },
         },
+    }
+
+
+def describe_features(routes: Iterable[Route], base: str) -> dict[str, Any]:
+    """OGC API - Features alone, in OpenAPI 3.0, which its clients know (conformance class oas30). `base`: where it stands."""
+    described = document(route for route in routes if route.tag == "ogc")
+    paths: dict[str, Any] = {}
+    limit: dict[str, Any] = {}
+    for path, operations in described["paths"].items():
+        for operation in operations.values():
+            for place, parameter in enumerate(operation["parameters"]):
+                if parameter["name"] == "limit":
+                    # Clients look for the longest page at this place.
+                    limit = parameter
+                    operation["parameters"][place] = {"$ref": "#/components/parameters/limit"}
+        paths[path.removeprefix("/ogc") or "/"] = operations
+    for schema in described["components"]["schemas"].values():
+        if not schema.get("required", True):
+            del schema["required"]  # 3.0 wants at least one
+    return {
+        **described,
+        "openapi": "3.0.3",
+        "info": {
+            **described["info"],
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        },
+        "servers": [{"url": base}],
+        "paths": paths,
+        "components": {**described["components"], "parameters": {"limit": limit}},
     }
 
 
@@ -67,6 +97,10 @@ def _operation(route: Route, by_type: dict[int, dict[str, Any]]) -> dict[str, An
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in path_names(route.path)
     ]
     parameters += [_parameter(param) for param in route.parameters]
+    if route.free:
+        free = {"type": "object", "additionalProperties": {"type": "string"}}
+        parameters.append({"name": route.free, "in": "query", "style": "form", "explode": True, "schema": free,
+                           "description": "any property with the value that it shall have"})  # fmt: skip
     if route.tag not in ("ngsi-ld", "operation"):
         schema = {"type": "string", "enum": list(LANGUAGES)}
         parameters.append({"name": "lang", "in": "query", "description": "language of texts", "schema": schema})
@@ -93,7 +127,8 @@ def _operation(route: Route, by_type: dict[int, dict[str, Any]]) -> dict[str, An
     if route.permission == PUBLIC:
         operation["security"] = []
     else:
-        operation["security"] = [{"token": []}, {"session": []}, *([{"source": []}] if route.source_login else [])]
+        ways = ["token", "session", *["source"][: route.source_login], *["password"][: route.basic_login]]
+        operation["security"] = [{way: []} for way in ways]
     if route.request is not None:
         media = ("application/json", "application/ld+json") if route.tag == "ngsi-ld" else ("application/json",)
         body = {"schema": by_type.get(id(route.request), {})}

@@ -39,6 +39,8 @@ class Param(Struct, frozen=True):
     default: Any = None
     minimum: int | None = None
     maximum: int | None = None
+    capped: bool = False
+    """A larger number is no mistake and stands for the maximum."""
 
     def parse(self, text: str) -> Any:
         """The value. Raises Problem 400."""
@@ -71,7 +73,10 @@ class Param(Struct, frozen=True):
     def _integer(self, text: str) -> int:
         if not text.isascii() or not text.lstrip("-").isdigit() or len(text) > 18:
             raise self.wrong("must be a whole number")
-        return int(self._check_range(int(text)))
+        number = int(text)
+        if self.capped and self.maximum is not None:
+            number = min(number, self.maximum)
+        return int(self._check_range(number))
 
     def _number(self, text: str) -> float:
         try:
@@ -125,6 +130,9 @@ class Route(Struct, frozen=True):
     """Sends its answer itself: streams and what must be fast."""
     data_class: str = "internal"
     parameters: tuple[Param, ...] = ()
+    free: str = ""
+    """Under this name the handler finds all parameters that are not declared, {name: text}: names of properties, which the table
+    cannot know. Empty: they are refused."""
     not_yet: tuple[str, ...] = ()
     """Query parameters that the standard has and we do not have yet: 501."""
     request: Any = None
@@ -135,6 +143,9 @@ class Route(Struct, frozen=True):
     status: int = 200
     source_login: bool = False
     """Authenticates itself, as a source (HTTP Basic or Bearer)."""
+    basic_login: bool = False
+    """Takes a token as the password of HTTP Basic too, for programs that know no other way. Never where something is written: browsers
+    send such credentials by themselves."""
     tag: str = ""
     head: bool = True
     """A GET may be asked with HEAD; not so a stream without end."""

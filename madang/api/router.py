@@ -2,8 +2,8 @@
 
 Paths are taken apart *before* they are decoded: an entity id may hold an encoded slash (``http:%2F%2F…``).
 
-Under /ngsi-ld a slash at the end is passed over; where that leaves no row for the method, it stands for an empty id, so that a
-client that forgot the id is told so.
+Under /ogc and /ngsi-ld a slash at the end is passed over: people write the address of a service either way. Where that leaves no row
+of /ngsi-ld for the method, it stands for an empty id, so that a client that forgot the id is told so.
 """
 
 from collections.abc import Iterable
@@ -75,6 +75,8 @@ class Router:
             ]
         except UnicodeDecodeError:
             raise Problem(400, "bad-path", "The path is not UTF-8.") from None
+        if texts[0] == "ogc" and not texts[-1]:
+            texts.pop()
         if texts[0] != "ngsi-ld":
             return self._match(texts, empty=False)
         if texts[-1]:

@@ -27,6 +27,7 @@ from madang.api.handlers import (
     tables,
 )
 from madang.api.ngsild_routes import NGSILD
+from madang.api.ogc_routes import OGC
 from madang.api.route import LOGGED_IN, PUBLIC, Param, Route
 from madang.hub.queries import answers
 from madang.hub.queries import subscriptions as told
@@ -175,7 +176,7 @@ _SUBSCRIPTIONS = (
 )  # fmt: skip
 
 ROUTES: tuple[Route, ...] = (
-    *_OPERATIONS, *_SESSION, *_PICTURE, *_INCIDENTS, *_RECORD, *_ENTITIES, *_SOURCES, *_SUBSCRIPTIONS, *NGSILD,
+    *_OPERATIONS, *_SESSION, *_PICTURE, *_INCIDENTS, *_RECORD, *_ENTITIES, *_SOURCES, *_SUBSCRIPTIONS, *NGSILD, *OGC,
 )  # fmt: skip
 
 CONSOLE = Route("GET", "/{path}", PUBLIC, "The console's files", static.get_file, data_class="public", tag="console",

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from madang.model.change import Change, Transition
 from madang.model.entity import Attribute, Attributes, Entity, Reading
+from madang.model.geometry import Box
 from madang.model.record import Record
 from madang.model.time import Instant
 from madang.ngsild.query import Query
@@ -135,6 +136,19 @@ class BodyPage(Struct, frozen=True):
     more: bool
 
 
+class Extent(Struct, frozen=True):
+    """Where and when the entities of a query are."""
+
+    count: int
+    placed: int
+    """How many of them have a `location`."""
+    box: Box | None
+    """What encloses every `location`; None when none has one. Of shapes other than points it may be wider by a metre."""
+    first_at: Instant | None
+    """The smallest `Entity.observed_at`; None when there is no entity."""
+    last_at: Instant | None
+
+
 class AttributeUse(Struct, frozen=True):
     """How entities of a type use an attribute."""
 
@@ -221,6 +235,10 @@ class Read(Protocol):
 
     def query_ids(self, query: Query) -> list[str]:
         """The ids of the same page alone, for answers that are about which entities there are."""
+        ...
+
+    def measure(self, query: Query) -> Extent:
+        """Where and when all matches are, whatever the query says of order and page."""
         ...
 
     def list_ids(self, type_: str) -> list[str]:

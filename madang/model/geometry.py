@@ -8,6 +8,8 @@ from math import asin, cos, hypot, isfinite, radians, sin, sqrt
 
 LonLat = tuple[float, float]
 """Longitude then latitude, in degrees, WGS 84, as in GeoJSON (RFC 7946)."""
+Box = tuple[float, float, float, float]
+"""West, south, east, north in degrees."""
 
 EARTH_RADIUS_M = 6_371_008.8
 """Mean radius of the IUGG sphere."""

@@ -156,5 +156,7 @@ class Query(Struct, frozen=True):
     """Also count all matches."""
     alive_at: Instant | None = None
     """Leave out what has expired at this instant (clause 4.22); None: take everything that is stored."""
+    observed: tuple[Instant | None, Instant | None] | None = None
+    """Only entities last observed (`Entity.observed_at`) from the first instant to the second, both in it; None: open."""
     stamps: bool = False
     """Also load `Entity.stamps`."""

@@ -1,7 +1,6 @@
 """Bounding boxes in degrees that never leave out a candidate."""
 
-Box = tuple[float, float, float, float]
-"""West, south, east, north in degrees."""
+from madang.model.geometry import Box
 
 _DEGREES_PER_M = 1 / 110_000
 """Generous: turns metres into degrees of latitude that are never too few."""

@@ -6,11 +6,9 @@ from typing import Any
 import orjson
 
 from madang.model.entity import Attribute, Attributes, Entity, Reading, needs_care, next_expiry
+from madang.model.geometry import Box
 from madang.model.time import Instant, parse_instant, render_instant
 from madang.stores.stamps import NO_MARKS, Marks, mark_change, resolve
-
-Box = tuple[float, float, float, float]
-"""West, south, east, north in degrees."""
 
 
 class CachedEntity:

@@ -7,6 +7,7 @@ import msgspec
 import orjson
 from msgspec import Struct
 
+from madang.hub.ports import Extent
 from madang.model.change import Change, Transition
 from madang.model.record import Record
 
@@ -58,6 +59,11 @@ def moved_text(change: Change) -> str | None:
 def record_from_row(row: Sequence[Any]) -> Record:
     """(id, type, state, version, data, created_at, modified_at) as a record."""
     return Record(row[0], row[1], row[2], row[3], orjson.loads(row[4]), row[5], row[6])
+
+
+def extent_of(row: Sequence[Any]) -> Extent:
+    """(count, placed, west, south, east, north, first_at, last_at) as an extent."""
+    return Extent(row[0], row[1], None if row[2] is None else (row[2], row[3], row[4], row[5]), row[6], row[7])
 
 
 def log_row(change: Change, attributes_json: str) -> tuple[Any, ...]:

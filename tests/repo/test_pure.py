@@ -8,7 +8,7 @@ import pytest
 
 from tests.repo.tree import dotted, list_modules, name_of, parse
 
-PURE_LAYERS = ("model", "ngsild", "wire", "flow", "procedure", "services")
+PURE_LAYERS = ("model", "ngsild", "ogc", "wire", "flow", "procedure", "services")
 """Time and data are handed to them."""
 
 # fmt: off

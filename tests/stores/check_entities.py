@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from madang.hub.ports import AttributeUse, NotificationRow, Tx
+from madang.hub.ports import AttributeUse, Extent, NotificationRow, Tx
 from madang.model.change import DELETION
 from madang.model.entity import NEVER, Reading, geo, instance_key, prop, rel
 from madang.model.time import SECOND
@@ -82,6 +82,45 @@ def check_put_entity_writes_removes_and_says_so(make: Make, folder: Path) -> Non
         assert read.list_expired(T0 + 5 * SECOND, 9) == []
     gone = store.write(lambda tx: tx.delete_entity(ROOM, "s")).result(5)
     assert gone is not None and (gone.kind, gone.removed) == (DELETION, ())
+    store.close()
+
+
+def check_measure_says_where_and_when(make: Make, folder: Path) -> None:
+    """The box, the count and the instants of what a query matches; worked out by hand."""
+    store = make(folder, ManualClock(T0))
+    square = {"type": "Polygon", "coordinates": [[[127.5, 36.0], [127.75, 36.0], [127.75, 36.25], [127.5, 36.0]]]}
+
+    def read_point(id_: str, at: int, lon: float, lat: float) -> None:
+        reading = Reading(id_, "Bus", at, {"location": geo({"type": "Point", "coordinates": [lon, lat]})})
+        store.write(lambda tx: tx.append_reading(reading, "s", T0)).result(5)
+
+    def put(id_: str, attributes: Any, **more: Any) -> None:
+        options = {"reference": False, "replace": False} | more
+        store.write(lambda tx: tx.put_entity(id_, "Bus", attributes, "s", **options)).result(5)
+
+    read_point("urn:b:1", T0 - 20 * SECOND, 127.123456789, 36.5)
+    read_point("urn:b:2", T0 - 10 * SECOND, 127.25, 36.987654321)
+    put("urn:b:3", {"location": geo(square)})
+    put("urn:b:4", {"speed": prop(1)})
+    put("urn:b:5", {"location": geo(square), "speed": prop(2)})
+    put("urn:b:5", {}, remove=["location"])
+    buses = Query(types=("Bus",))
+    with store.read() as read:
+        whole = read.measure(replace(buses, limit=1, after="urn:b:4", order=(Order("speed"),)))
+        assert (whole.count, whole.placed) == (5, 3)
+        assert whole.box == pytest.approx((127.123456789, 36.0, 127.75, 36.987654321), abs=1e-5)
+        assert (whole.first_at, whole.last_at) == (T0 - 20 * SECOND, T0)
+        points = read.measure(replace(buses, ids=("urn:b:1", "urn:b:2")))
+        assert points.box == (127.123456789, 36.5, 127.25, 36.987654321)
+        assert read.measure(replace(buses, ids=("urn:b:4",))).box is None
+        assert read.measure(Query(types=("Tram",))) == Extent(0, 0, None, None, None)
+        for window, expected in (
+            ((T0 - 20 * SECOND, T0 - 10 * SECOND), ["urn:b:1", "urn:b:2"]),
+            ((T0 - 15 * SECOND, None), ["urn:b:2", "urn:b:3", "urn:b:4", "urn:b:5"]),
+            ((None, T0 - 11 * SECOND), ["urn:b:1"]),
+            ((T0 + 1, None), []),
+        ):
+            assert [e.id for e in read.query(replace(buses, observed=window)).entities] == expected
     store.close()
 
 

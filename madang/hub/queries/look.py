@@ -8,7 +8,7 @@ import msgspec
 
 from madang.access.policy import Everything, Mask, Nothing, Scope, Subject, mask_of, plain_values, scope, sees
 from madang.hub.hub import Hub
-from madang.hub.ports import BodyPage, Page, Read
+from madang.hub.ports import BodyPage, Extent, Page, Read
 from madang.hub.queries.errors import NotFound, Refused
 from madang.hub.words import find_label, last_part
 from madang.model.caller import Caller
@@ -98,6 +98,10 @@ class Look:
     def query_ids(self, query: Query) -> list[str]:
         """The ids of the same page alone."""
         return self.read.query_ids(self.narrow(query))
+
+    def measure(self, query: Query) -> Extent:
+        """Where and when what the caller sees of a query is. Cost: looks at every match."""
+        return self.read.measure(self.narrow(query))
 
     def narrow(self, query: Query) -> Query:
         """The query with what policy adds to it, and without what has expired."""

@@ -77,6 +77,9 @@ def compile_query(query: Query, is_further_type: Callable[[str], bool]) -> Compi
         parts.append(place_sql(query.place, bind))
     if query.alive_at is not None:
         parts.append(f"(e.expires_at IS NULL OR e.expires_at > {bind(query.alive_at)})")
+    for operator, instant in zip((">=", "<="), query.observed or (), strict=False):
+        if instant is not None:
+            parts.append(f"e.observed_at {operator} {bind(instant)}")
     if query.after is not None:
         parts.append(f"e.id > {bind(query.after)}")
     compiled.where = " AND ".join(parts)

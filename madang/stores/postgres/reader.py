@@ -5,12 +5,14 @@ from typing import Any
 
 import msgspec
 import orjson
+from msgspec.structs import replace
 
 from madang.hub.ports import (
     AttributeUse,
     Body,
     BodyPage,
     DueDeadline,
+    Extent,
     HistoryRow,
     NotificationRow,
     OutboxRow,
@@ -27,7 +29,7 @@ from madang.procedure.contract import Deadline
 from madang.stores.postgres.compile import compile_query
 from madang.stores.postgres.connect import Connection
 from madang.stores.postgres.temporal import PostgresEvolution
-from madang.stores.rows import LOG_COLUMNS, change_from_row, record_from_row
+from madang.stores.rows import LOG_COLUMNS, change_from_row, extent_of, record_from_row
 from madang.stores.stamps import resolve
 
 _decode_transition = msgspec.json.Decoder(Transition).decode
@@ -128,6 +130,15 @@ class PostgresRead(PostgresEvolution):
         if query.count:
             total = int(self._one(f"SELECT count(*) FROM entity e WHERE {compiled.where}", values)[0])
         return rows, total
+
+    def measure(self, query: Query) -> Extent:
+        compiled = compile_query(replace(query, after=None, order=()), self._is_further_type)
+        row = self._one(
+            "SELECT count(*), count(e.place), min(ST_XMin(e.place)), min(ST_YMin(e.place)), max(ST_XMax(e.place)),"
+            f" max(ST_YMax(e.place)), min(e.observed_at), max(e.observed_at) FROM entity e WHERE {compiled.where}",
+            compiled.values,
+        )
+        return extent_of(row)
 
     def list_ids(self, type_: str) -> list[str]:
         rows = self._all(

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from madang.hub.ports import AttributeUse, BodyPage, HistoryRow, NotificationRow, Page
+from madang.hub.ports import AttributeUse, BodyPage, Extent, HistoryRow, NotificationRow, Page
 from madang.model.change import CLOCK, DELETION, READING, RECORD, REFERENCE, Change, Transition
 from madang.model.entity import Attributes, Entity, Reading
 from madang.model.record import Record
@@ -432,6 +432,10 @@ class PostgresTx(TemporalWrites, Buffers):
     def query_ids(self, query: Query) -> list[str]:
         self._save()
         return super().query_ids(query)
+
+    def measure(self, query: Query) -> Extent:
+        self._save()
+        return super().measure(query)
 
     def list_ids(self, type_: str) -> list[str]:
         self._save()

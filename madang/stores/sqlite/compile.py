@@ -7,7 +7,7 @@ reached by its JSON path; other instances are looked at only in rows that have s
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from madang.model.geometry import Plane
+from madang.model.geometry import Box, Plane
 from madang.model.time import parse_instant
 from madang.ngsild.query import (
     ANY_LANGUAGE,
@@ -30,7 +30,6 @@ from madang.ngsild.query import (
     Query,
 )
 from madang.ngsild.scope import scope_pattern
-from madang.stores.boxes import Box
 from madang.stores.sqlite.places import (
     DISTANCE_FUNCTION,
     PLACE_FUNCTION,
@@ -113,6 +112,9 @@ def compile_query(query: Query, is_further_type: Callable[[str], bool]) -> Compi
         parts.append(exact)
     if query.alive_at is not None:
         parts.append(f"(e.expires_at IS NULL OR e.expires_at > {bind(query.alive_at)})")
+    for operator, instant in zip((">=", "<="), query.observed or (), strict=False):
+        if instant is not None:
+            parts.append(f"e.observed_at {operator} {bind(instant)}")
     if query.after is not None:
         parts.append(f"e.id > {bind(query.after)}")
     compiled.where = " AND ".join(parts)

@@ -6,9 +6,10 @@ import orjson
 from shapely.geometry import Point, shape
 from shapely.geometry.base import BaseGeometry
 
+from madang.model.geometry import Box
 from madang.ngsild.place import geometry_distance, geometry_test
 from madang.ngsild.query import ByDistance, Near, Spatial
-from madang.stores.boxes import Box, box_around
+from madang.stores.boxes import box_around
 
 PLACE_FUNCTION = "madang_place"
 """Name of the SQL function that decides on a geometry; its Python side is a `PlaceTest`."""

@@ -15,6 +15,7 @@ from madang.hub.ports import (
     Body,
     BodyPage,
     DueDeadline,
+    Extent,
     HistoryRow,
     NotificationRow,
     OutboxRow,
@@ -28,7 +29,7 @@ from madang.model.record import Record
 from madang.model.time import Instant, render_instant
 from madang.ngsild.query import Query
 from madang.procedure.contract import Deadline
-from madang.stores.rows import LOG_COLUMNS, change_from_row, record_from_row
+from madang.stores.rows import LOG_COLUMNS, change_from_row, extent_of, record_from_row
 from madang.stores.sqlite.compile import COLLATE_FUNCTION, INSTANT_FUNCTION, Compiled, compile_query
 from madang.stores.sqlite.places import DISTANCE_FUNCTION, PLACE_FUNCTION, Measure, PlaceTest
 from madang.stores.sqlite.temporal import SqliteEvolution
@@ -217,6 +218,24 @@ class SqliteRead(SqliteEvolution):
         finally:
             self._slot.clear()
         return rows, total
+
+    def measure(self, query: Query) -> Extent:
+        compiled = compile_query(msgspec.structs.replace(query, after=None, order=()), self._is_further_type)
+        self._slot.set(compiled)
+        try:
+            # The R*Tree keeps 32-bit coordinates, rounded outward, and pads what moves: a point's own are exact.
+            row = self._one(
+                "SELECT count(*), count(p.no), min(coalesce(e.lon, p.west)), min(coalesce(e.lat, p.south)),"
+                " max(coalesce(e.lon, p.east)), max(coalesce(e.lat, p.north)), min(e.observed_at), max(e.observed_at)"
+                " FROM entity e LEFT JOIN entity_place p ON p.no = e.no"
+                # A row there outlives the location that it was made for.
+                " AND (e.lon IS NOT NULL OR e.many OR json_type(e.body, '$.location') IS NOT NULL)"
+                f" WHERE {compiled.where}",
+                compiled.values[: compiled.where_count],
+            )
+        finally:
+            self._slot.clear()
+        return extent_of(row)
 
     def list_ids(self, type_: str) -> list[str]:
         rows = self._all(

@@ -14,7 +14,7 @@ import apsw
 import msgspec
 import orjson
 
-from madang.hub.ports import AttributeUse, BodyPage, HistoryRow, NotificationRow, Page
+from madang.hub.ports import AttributeUse, BodyPage, Extent, HistoryRow, NotificationRow, Page
 from madang.model.change import CLOCK, DELETION, READING, RECORD, REFERENCE, Change, Transition
 from madang.model.entity import Attribute, Attributes, Entity, Reading, needs_care, next_expiry, split_key
 from madang.model.record import Record
@@ -875,6 +875,10 @@ class SqliteTx(TemporalWrites, SqliteRead):
     def query_ids(self, query: Query) -> list[str]:
         self._before_read()
         return super().query_ids(query)
+
+    def measure(self, query: Query) -> Extent:
+        self._before_read()
+        return super().measure(query)
 
     def list_ids(self, type_: str) -> list[str]:
         self._before_read()
