@@ -7,6 +7,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from madang.hub.trim import first_change
+from madang.model.time import SECOND
+
 if TYPE_CHECKING:
     from madang.hub.feed import Feed
     from madang.hub.hub import Hub
@@ -64,6 +67,11 @@ class _HubCollector(Collector):
         yield GaugeMetricFamily("madang_feed_listeners", "Open event streams", value=self._feed.listeners)
         yield CounterMetricFamily("madang_feed_batches", "Batches given to streams", value=self._feed.batches)
         yield CounterMetricFamily("madang_feed_resets", "Streams told to start over", value=self._feed.resets)
+        with hub.store.read() as read:
+            oldest, log_time = first_change(read), read.log_time()
+        age_s = 0.0 if oldest is None else (log_time - oldest[1]) / SECOND
+        yield GaugeMetricFamily("madang_log_age_seconds", "How far back the change log reaches", value=age_s)
+        yield CounterMetricFamily("madang_log_trimmed", "Changes let go of since the start", value=hub.log_trim.trimmed)
         missing = sum(hub.words.missing.values())
         yield CounterMetricFamily("madang_words_missing", "Texts that no locale file has", value=missing)
         yield from self._sources()

@@ -17,6 +17,16 @@ T = TypeVar("T")
 STORE_HELP = "sqlite:///FOLDER or postgresql://USER@HOST/DATABASE. Without it: SQLite in the data folder."
 
 
+def _log_days(context: click.Context, option: click.Parameter, days: int) -> int:
+    from madang.hub.trim import KEEP_DAYS_MIN
+
+    if 0 < days < KEEP_DAYS_MIN:
+        raise click.BadParameter(
+            f"{KEEP_DAYS_MIN} or more (readings may be a week late), or 0 to keep changes for ever"
+        )
+    return days
+
+
 def _server_options(default_data: str) -> Callable[[F], F]:
     """Options that every command with a server has."""
 
@@ -55,6 +65,14 @@ def _server_options(default_data: str) -> Callable[[F], F]:
                     show_default=True,
                     type=click.IntRange(1, 100_000),
                     help="Attribute instances in one answer of the NGSI-LD temporal interface.",
+                ),
+                click.option(
+                    "--log-days",
+                    default=30,
+                    show_default=True,
+                    type=click.IntRange(0),
+                    callback=_log_days,
+                    help="Days for which changes stay in the change log, 9 or more; 0: for ever. State and history stay anyway.",
                 ),
                 click.option(
                     "--log-format",

@@ -13,7 +13,7 @@ from madang.app.control import NoServer, ask_server
 from madang.app.stores import folder_of, is_shared, missing_driver
 
 FREE_BYTES_MIN = 2 * 1024**3
-"""A city of a thousand trucks writes about this much in a day."""
+"""Two days of a hundred trucks that send every ten seconds (1.2 KB of log a message, measured in the sample city)."""
 
 
 class Check(Struct, frozen=True):

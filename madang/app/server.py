@@ -72,6 +72,7 @@ class Server:
                 real_clock=real_clock,
                 http=HttpClient(allow_private=settings.allow_private_addresses),
                 extra_detectors=extra_detectors,
+                log_days=settings.log_days,
             )
             self.new_secrets = self._add_sources(sources)
             self.first_token = self._first_token()

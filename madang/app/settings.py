@@ -40,6 +40,8 @@ class Settings(Struct, frozen=True):
     """``sqlite:///FOLDER`` or ``postgresql://USER@HOST/DATABASE``; empty: SQLite in the data folder."""
     temporal_page: int = 1_000
     """Attribute instances in one answer of the NGSI-LD temporal interface; beyond it answers 206 with Content-Range."""
+    log_days: int = 30
+    """Days for which changes stay in the change log (`madang.hub.trim`); 0: for ever."""
     log_format: str = "auto"
     """``json``, ``text``, or ``auto`` (text on a terminal)."""
     log_level: str = "info"

@@ -32,6 +32,7 @@ from madang.hub.sources import KIND as SOURCE_KIND
 from madang.hub.sources import Sources
 from madang.hub.subscriptions import Subscriptions
 from madang.hub.tokens import SESSION, TOKEN, Tokens
+from madang.hub.trim import KEEP_DAYS, LogTrim
 from madang.hub.words import LABEL_ATTRIBUTES, Words
 from madang.model.entity import Attributes, value_of
 from madang.model.finding import Finding
@@ -85,7 +86,9 @@ class Hub:
         real_clock: Clock | None = None,
         http: Http | None = None,
         extra_detectors: Iterable[Any] = (),
+        log_days: int = KEEP_DAYS,
     ) -> None:
+        """`log_days`: how long changes stay in the log, see `madang.hub.trim`."""
         services = tuple(services)
         self.store = store
         self.clock = clock
@@ -117,6 +120,7 @@ class Hub:
             self.silence.set_patience(read)
         detectors = [d for s in services for d in s.detectors] + list(extra_detectors)
         self.flow = FlowHost(store, detectors, self.parameters.defaults(), self._on_finding)
+        self.log_trim = LogTrim(store, log_days)
         self.ingest = Ingest(store, clock, self.sources, self.flow.lag, LAG_MAX)
         self.started_at = self.real_clock.now()
         self._changed_kinds: set[str] = set()
@@ -241,6 +245,7 @@ class Hub:
             self._last_status = now
         if expired:
             self.store.write(lambda tx: expire_in(tx, self.registry)).result()
+        self.log_trim.step(now)
         day = day_of(now)
         if day != self._last_housekeeping_day:
             self._last_housekeeping_day = day

@@ -322,6 +322,10 @@ class Read(Protocol):
         """How far a consumer of the log has come; 0 when it never began."""
         ...
 
+    def list_cursors(self) -> list[tuple[str, int]]:
+        """(consumer, how far it has come) of all that ever began."""
+        ...
+
     def find_states(self, detector: str, keys: Sequence[str]) -> dict[str, bytes]: ...
 
     def list_wakes(self) -> list[tuple[Instant, str, str]]:
@@ -471,6 +475,11 @@ class Tx(Read, Protocol):
     ) -> None: ...
 
     def delete_quarantine(self, id_: int) -> None: ...
+
+    def trim_log(self, below_seq: int, limit: int) -> int:
+        """Let go of the log's changes below `below_seq`, at most `limit` of them, the oldest; the newest change always stays. Gives
+        how many went. State, history and versions are not touched."""
+        ...
 
     def trim_quarantine(self, rows_max: int) -> int:
         """Let go of the oldest payloads beyond `rows_max`; gives their number."""

@@ -131,6 +131,13 @@ def test_the_console_sees_how_they_are_doing_and_sends_again(tmp_path: Path) -> 
         ):
             assert client.post(f"{one}/replay", json=wrong).status_code == 400
         assert client.post("/api/subscriptions/urn:other/replay", json={"from_seq": 1}).status_code == 404
+        # The log was cut: what is older than it cannot be told again, and the answer says from where on it can.
+        bench.store.write(lambda tx: tx.trim_log(changes[1].seq, 1_000)).result(5)
+        for too_old in ({"from_seq": changes[0].seq}, {"from_at": "2020-01-01T00:00:00Z"}):
+            answer = client.post(f"{one}/replay", json=too_old)
+            assert answer.status_code == 410
+            assert f"from_seq {changes[1].seq}" in answer.json()["detail"]
+        assert client.post(f"{one}/replay", json={"from_seq": changes[1].seq}).json()["events"] == 2
     bench.close()
 
 

@@ -346,6 +346,38 @@ def check_flow_state_and_cursor_commit_together(make: Make, folder: Path) -> Non
     store.close()
 
 
+def check_the_log_can_be_cut(make: Make, folder: Path) -> None:
+    """The oldest go, at most so many, the newest never; everything else stays, and a restart goes on counting."""
+    store = make(folder, ManualClock())
+    for n in range(6):
+        store.write(lambda tx, n=n: tx.append_reading(reading(T0 + n * SECOND, float(n)), "s", T0)).result(5)  # type: ignore[misc]
+    store.write(lambda tx: tx.put_cursor("b", 4)).result(5)
+    store.write(lambda tx: tx.put_cursor("a", 6)).result(5)
+
+    def cut(below: int, limit: int) -> tuple[int, list[int]]:
+        gone = store.write(lambda tx: tx.trim_log(below, limit)).result(5)
+        with store.read() as read:
+            return gone, [c.seq for c in read.read_log(0, 99)]
+
+    assert cut(1, 99) == (0, [1, 2, 3, 4, 5, 6])
+    assert cut(5, 2) == (2, [3, 4, 5, 6])
+    assert cut(5, 99) == (2, [5, 6])
+    assert cut(99, 99) == (1, [6])
+    assert cut(99, 99) == (0, [6])
+    # In one op with what it writes itself: that is the newest then.
+    both = store.write(lambda tx: (tx.append_reading(reading(T0 + 9 * SECOND, 9.0), "s", T0).seq, tx.trim_log(99, 99)))
+    assert both.result(5) == (7, 1)
+    store.close()
+    store = make(folder, ManualClock())
+    assert store.write(lambda tx: tx.append_reading(reading(T0 + 10 * SECOND, 9.0), "s", T0)).result(5).seq == 8
+    with store.read() as read:
+        assert (read.list_cursors(), read.find_cursor("b"), read.last_seq()) == ([("a", 6), ("b", 4)], 4, 8)
+        assert len(read.history(TRUCK, ["grossWeight"], 0, T0 + 99 * SECOND, 99)) == 8
+        entity = read.find_entity(TRUCK)
+        assert entity is not None and entity.attributes["grossWeight"]["value"] == 9.0
+    store.close()
+
+
 def check_deadlines_outbox_and_small_things(make: Make, folder: Path) -> None:
     clock = ManualClock()
     store = make(folder, clock)

@@ -66,14 +66,18 @@ async def replay(call: Call) -> Answer:
     span: Span = await call.json(Span)
     if (span.from_seq is None) == (span.from_at is None):
         raise Problem(400, "bad-body", "Say where to begin: from_seq or from_at, one of the two.")
-    from_seq = span.from_seq
-    if span.from_at is not None:
-        try:
-            at = parse_instant(span.from_at)
-        except (ValueError, OverflowError) as error:
-            raise Problem(400, "bad-body", f"from_at: {error}.") from None
-        from_seq = await call.ask(subscriptions.seq_at, at)
-    assert from_seq is not None
+    try:
+        at = None if span.from_at is None else parse_instant(span.from_at)
+    except (ValueError, OverflowError) as error:
+        raise Problem(400, "bad-body", f"from_at: {error}.") from None
+    kept: subscriptions.LogSpan | None = await call.ask(subscriptions.find_span, at)
+    from_seq = span.from_seq if span.from_seq is not None else 1 if kept is None else kept.begin_seq
+    if kept is not None and 1 <= from_seq < kept.first_seq:
+        raise Problem(
+            410,
+            "too-old",
+            f"The change log is kept from {kept.first_at} (from_seq {kept.first_seq}) on: begin there. Older values are in the history.",
+        )
     if from_seq < 1 or (span.to_seq is not None and span.to_seq < from_seq):
         raise Problem(400, "bad-body", "from_seq is 1 or more, and to_seq not before it.")
     again = await deliveries.replay(definition, from_seq, span.to_seq)

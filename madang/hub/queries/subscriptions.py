@@ -7,6 +7,7 @@ from msgspec import Struct
 from madang.hub.ports import NotificationRow
 from madang.hub.queries.look import Look
 from madang.hub.subscriptions import DEAD, Counts, Definition, acting_caller, owns
+from madang.hub.trim import first_change, seq_at
 from madang.model.time import Instant, render_instant
 from madang.ngsild.subscription import ACTIVE
 
@@ -109,17 +110,25 @@ def list_failed(look: Look, id_: str, limit: int, after: int) -> list[FailedNoti
     return [_failed(row) for row in look.read.list_notifications(id_, DEAD, limit, after)]
 
 
-def seq_at(look: Look, at: Instant) -> int:
-    """The first place in the log that was recorded at `at` or later; one after the last when there is none."""
-    low, high = 1, look.read.last_seq() + 1
-    while low < high:
-        middle = (low + high) // 2
-        row = next(iter(look.read.read_log(middle - 1, 1)), None)
-        if row is None or row.recorded_at >= at:
-            high = middle
-        else:
-            low = row.seq + 1
-    return low
+class LogSpan(Struct, frozen=True):
+    """Where a replay that begins at an instant begins, and what the log still holds."""
+
+    first_seq: int
+    first_at: str
+    """Of the oldest change that is kept."""
+    begin_seq: int
+
+
+def find_span(look: Look, at: Instant | None) -> LogSpan | None:
+    """The kept log, and the first place in it that was recorded at `at` or later. None when the log is empty."""
+    oldest = first_change(look.read)
+    if oldest is None:
+        return None
+    begin = oldest[0] if at is None else seq_at(look.read, at, oldest[0])
+    # A log that was cut knows nothing of what was before.
+    if at is not None and oldest[0] > 1 and at < oldest[1]:
+        begin = oldest[0] - 1
+    return LogSpan(oldest[0], render_instant(oldest[1]), begin)
 
 
 def _failed(row: NotificationRow) -> FailedNotification:

@@ -278,6 +278,9 @@ class PostgresRead(PostgresEvolution):
         row = self._one("SELECT seq FROM cursor WHERE consumer = %s", (consumer,))
         return 0 if row is None else int(row[0])
 
+    def list_cursors(self) -> list[tuple[str, int]]:
+        return [(r[0], r[1]) for r in self._all("SELECT consumer, seq FROM cursor ORDER BY consumer")]
+
     def find_states(self, detector: str, keys: Sequence[str]) -> dict[str, bytes]:
         rows = self._all(
             "SELECT key, document FROM flow_state WHERE detector = %s AND key = ANY(%s)", (detector, list(keys))

@@ -368,6 +368,13 @@ class PostgresTx(TemporalWrites, Buffers):
     def delete_quarantine(self, id_: int) -> None:
         self._execute("DELETE FROM quarantine WHERE id = %s", (id_,))
 
+    def trim_log(self, below_seq: int, limit: int) -> int:
+        self._save()
+        return self._execute(
+            "DELETE FROM log WHERE seq < least(%s, (SELECT max(seq) FROM log), (SELECT min(seq) FROM log) + %s)",
+            (below_seq, limit),
+        )
+
     def trim_quarantine(self, rows_max: int) -> int:
         return self._execute(
             "DELETE FROM quarantine WHERE id <= (SELECT id FROM quarantine ORDER BY id DESC LIMIT 1 OFFSET %s)",

@@ -398,6 +398,9 @@ class SqliteRead(SqliteEvolution):
         row = self._one("SELECT seq FROM cursor WHERE consumer = ?", (consumer,))
         return 0 if row is None else int(row[0])
 
+    def list_cursors(self) -> list[tuple[str, int]]:
+        return [(r[0], r[1]) for r in self._all("SELECT consumer, seq FROM cursor ORDER BY consumer")]
+
     def find_states(self, detector: str, keys: Sequence[str]) -> dict[str, bytes]:
         result: dict[str, bytes] = {}
         for piece in in_pieces(keys):

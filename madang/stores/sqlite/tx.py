@@ -817,6 +817,14 @@ class SqliteTx(TemporalWrites, SqliteRead):
     def delete_quarantine(self, id_: int) -> None:
         self._execute("DELETE FROM quarantine WHERE id = ?", (id_,))
 
+    def trim_log(self, below_seq: int, limit: int) -> int:
+        self._before_read()
+        self._db.execute(
+            "DELETE FROM log WHERE seq < min(?, (SELECT max(seq) FROM log), (SELECT min(seq) FROM log) + ?)",
+            (below_seq, limit),
+        )
+        return self._db.changes()
+
     def trim_quarantine(self, rows_max: int) -> int:
         self._before_read()
         self._db.execute(
