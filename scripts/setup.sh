@@ -93,9 +93,33 @@ test_programs() {
   fi
 }
 
+# Clients of NGSI-LD that others wrote, for tests/clients: each in an environment of its own, because their pins contradict ours (docs/adr).
+client_environments() {
+  local name want folder
+  for name in ngsildclient filip; do
+    folder="$VENV/clients/$name"
+    want=$(hash_files "tests/clients/$name.txt")
+    [ "$(cat "$folder/.madang-stamp" 2>/dev/null)" = "$want" ] && continue
+    say "installing the client $name for the tests"
+    rm -rf "$folder"
+    if "$VENV/bin/python" -m venv "$folder" >/dev/null &&
+      if use_uv; then
+        uv pip install --quiet --python "$folder/bin/python" --require-hashes -r "tests/clients/$name.txt"
+      else
+        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "tests/clients/$name.txt"
+      fi; then
+      printf '%s\n' "$want" >"$folder/.madang-stamp"
+    else
+      rm -rf "$folder"
+      say "not installed: $name; its tests will be skipped"
+      [ -z "${CI:-}" ] || die "CI runs every test: the client above is needed"
+    fi
+  done
+}
+
 case "${1:-all}" in
   python) make_venv; install_python ;;
   run) make_venv; install_python; build_console ;;
-  all) make_venv; install_python; build_console packages; test_programs ;;
+  all) make_venv; install_python; build_console packages; test_programs; client_environments ;;
   *) die "setup.sh knows python, run and all, not '$1'" ;;
 esac

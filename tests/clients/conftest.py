@@ -28,7 +28,7 @@ class Served:
 
 @pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    process = ServerProcess(tmp_path_factory.mktemp("clients") / "data")
+    process = ServerProcess(tmp_path_factory.mktemp("clients") / "data", "allow-private")
     process.start()
     yield Served(process)
     process.close()
