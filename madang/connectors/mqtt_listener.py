@@ -245,9 +245,15 @@ class MqttListener:
                 part.connection.settle()
         else:
             self._failed_batches += 1
-            log.error(
-                "mqtt batch not committed", source=batch.source_id, messages=len(batch.messages), error=str(error)
-            )
+            left_out = self._may_note("not-committed", batch.source_id)
+            if left_out is not None:
+                log.error(
+                    "mqtt batch not committed",
+                    source=batch.source_id,
+                    messages=len(batch.messages),
+                    error=str(error),
+                    left_out=left_out,
+                )
             for part in batch.parts:
                 part.connection.close()
         if self._gathering and not self._flush_due:
@@ -314,15 +320,22 @@ class MqttListener:
         """Count a refusal; log it unless the same was logged moments ago."""
         self._counts[code] = self._counts.get(code, 0) + 1
         source = connection.source.id if connection.source is not None else ""
-        now, key = self._loop.time(), (code, source)
-        last, left_out = self._notes.get(key, (float("-inf"), 0))
-        if now - last < self.limits.log_every_s:
-            self._notes[key] = (last, left_out + 1)
+        left_out = self._may_note(code, source)
+        if left_out is None:
             return
-        if len(self._notes) >= NOTES_MAX:
-            self._notes.clear()
-        self._notes[key] = (now, 0)
         client, peer = connection.client_id[:64], connection.peer
         log.warning(
             "mqtt refused", code=code, reason=reason, source=source, client=client, peer=peer, left_out=left_out
         )
+
+    def _may_note(self, code: str, source: str) -> int | None:
+        """None when the like was logged moments ago; else how many were left out since."""
+        now, key = self._loop.time(), (code, source)
+        last, left_out = self._notes.get(key, (float("-inf"), 0))
+        if now - last < self.limits.log_every_s:
+            self._notes[key] = (last, left_out + 1)
+            return None
+        if len(self._notes) >= NOTES_MAX:
+            self._notes.clear()
+        self._notes[key] = (now, 0)
+        return left_out

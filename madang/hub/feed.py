@@ -35,7 +35,7 @@ LISTENERS_MAX = 1_000
 RESUME_MAX = 20_000
 """Changes that a resuming listener is told afterwards; one further behind loads the page anew."""
 THINGS_MAX = 200_000
-"""Moving things of one type kept in memory (some 200 bytes each)."""
+"""Moving things kept in memory (some 200 bytes each). The moves of further ones are told and forgotten."""
 PENDING_MAX = 200_000
 """Changes waiting for a flush; the flush falls so far behind only when the loop is blocked. Beyond it listeners start over."""
 
@@ -185,7 +185,7 @@ class Feed:
                     position = position_of(
                         entity.id, type_, entity.attributes, entity.observed_at, "", entity.seq, None
                     )
-                    if position is not None:
+                    if position is not None and len(self._positions) < THINGS_MAX:
                         self._positions.setdefault(entity.id, position)
         self._seq = max(self._seq, seq)
 
@@ -265,8 +265,9 @@ class Feed:
                 known,
             )
             if position is not None:
-                with self._lock:
-                    self._positions[change.entity_id] = position
+                if known is not None or len(self._positions) < THINGS_MAX:
+                    with self._lock:
+                        self._positions[change.entity_id] = position
                 moves[change.entity_id] = position
 
     def _tell(self, item: Item) -> None:

@@ -252,6 +252,25 @@ async def test_a_feed_begins_from_what_the_store_holds(own_city: TinyCity) -> No
         await feed.stop()
 
 
+async def test_a_feed_remembers_so_many_and_tells_of_all(own_city: TinyCity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five trucks are there and room is for three: who is over is told of when it moves, and not kept."""
+    monkeypatch.setattr(feed_module, "THINGS_MAX", 3)
+    feed = Feed(own_city.hub.store, own_city.clock, ["Vehicle"])
+    await feed.start()
+    listener = feed.listen()
+    try:
+        assert len(feed.positions()[1]) == 3
+        for seq, truck in enumerate(("t1", "t2", "t3", "t4", "t5"), 2):
+            await asyncio.to_thread(own_city.drive, seq, truck)
+        feed.flush()
+        batch = await listener.next(1)
+        assert isinstance(batch, Batch)
+        assert sorted(move.id[-2:] for move in batch.moves) == ["t1", "t2", "t3", "t4", "t5"]
+        assert len(feed.positions()[1]) == 3
+    finally:
+        await feed.stop()
+
+
 def late_message(city: TinyCity) -> Any:
     from tests.api.tiny_city import START, message
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from madang.connectors.mqtt_limits import Limits
 from madang.connectors.mqtt_listener import MqttListener
@@ -96,6 +97,21 @@ async def test_04_a_failed_commit_closes_without_acknowledgement(start: Start) -
         assert await other.silent()
     assert listener.stats()["failed_batches"] == 1
     assert listener.stats()["in_flight"] == 0
+
+
+async def test_04b_a_full_disk_does_not_fill_the_log_too(start: Start) -> None:
+    ingest = FakeIngest(automatic=False)
+    listener = await start(ingest)
+    with capture_logs() as logs:
+        for n in range(5):
+            async with await Device.connected(listener.tcp_port) as device:
+                await device.publish(n + 1)
+                await until(lambda n=n: len(ingest.batches) == n + 1)  # type: ignore[misc]
+                ingest.fail(n, OSError("no space left"))
+                assert await device.packet() is None
+    assert listener.stats()["failed_batches"] == 5
+    told = [entry for entry in logs if entry["event"] == "mqtt batch not committed"]
+    assert [(entry["error"], entry["left_out"]) for entry in told] == [("no space left", 0)]
 
 
 async def test_05_an_ingest_that_raises_is_a_failed_commit(start: Start) -> None:
