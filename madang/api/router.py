@@ -3,7 +3,8 @@
 Paths are taken apart *before* they are decoded: an entity id may hold an encoded slash (``http:%2F%2F…``).
 
 Under /ogc and /ngsi-ld a slash at the end is passed over: people write the address of a service either way. Where that leaves no row
-of /ngsi-ld for the method, it stands for an empty id, so that a client that forgot the id is told so.
+of /ngsi-ld for the method, it stands for an empty id, so that a client that forgot the id is told so. An attribute's name may be empty
+where the path goes on after it, for the same reason.
 """
 
 from collections.abc import Iterable
@@ -104,7 +105,9 @@ def _walk(node: _Node, texts: list[str], place: int, path: dict[str, str], empty
         if found is not None:
             return found
     for name, suffix, child in node.parameters:
-        if not text.endswith(suffix) or (len(text) == len(suffix) and not (empty and name == "id")):
+        if not text.endswith(suffix):
+            continue
+        if len(text) == len(suffix) and not (empty and (name == "id" or (name == "attr" and place + 1 < len(texts)))):
             continue
         found = _walk(child, texts, place + 1, path, empty)
         if found is not None:

@@ -31,6 +31,7 @@ from madang.ngsild.query import (
 from madang.ngsild.scope import scope_pattern
 
 _CONTENT = ("value", "object", "vocab", "json", "valueList", "objectList", "languageMap")
+_NO_LINKS = tuple(member for member in _CONTENT if member not in ("object", "objectList"))
 
 
 def matches(entity: Entity, node: Node | None) -> bool:
@@ -91,7 +92,9 @@ def _compare(entity: Entity, node: Compare) -> bool:
         same = Compare(node.attribute, "==" if node.op == "!=" else "~=", node.value, node.path, node.sub)
         targets = _targets(entity, node.attribute, node.path, node.sub)
         return any(not any(_test(same, v) for v in _leaves(target)) for target in targets)
-    return any(_test(node, v) for v in _values(entity, node.attribute, node.path, node.sub))
+    # Clause 4.9: of a Relationship only equal and unequal are asked.
+    members = _CONTENT if node.op == "==" else _NO_LINKS
+    return any(_test(node, v) for v in _values(entity, node.attribute, node.path, node.sub, members))
 
 
 def _test(node: Compare, value: Any) -> bool:
@@ -126,8 +129,10 @@ def _ordered(value: Any, bound: Any, test: Callable[[Any, Any], bool]) -> bool:
     return (both_numbers or (isinstance(value, str) and isinstance(bound, str))) and test(value, bound)
 
 
-def _targets(entity: Entity, name: str, path: tuple[str, ...], sub: tuple[str, ...]) -> Iterator[Any]:
-    """What the path leads to, once for each instance that has it."""
+def _targets(
+    entity: Entity, name: str, path: tuple[str, ...], sub: tuple[str, ...], members: tuple[str, ...] = _CONTENT
+) -> Iterator[Any]:
+    """What the path leads to, once for each instance that has it. `members`: where an attribute may have its content."""
     if name in ENTITY_MEMBERS:
         yield from _member(entity, name)
         return
@@ -146,12 +151,12 @@ def _targets(entity: Entity, name: str, path: tuple[str, ...], sub: tuple[str, .
             if metadata in found:
                 yield found[metadata]
         else:
-            yield from _contents(found, path)
+            yield from _contents(found, path, members)
 
 
-def _contents(attribute: dict[str, Any], path: tuple[str, ...]) -> Iterator[Any]:
+def _contents(attribute: dict[str, Any], path: tuple[str, ...], members: tuple[str, ...]) -> Iterator[Any]:
     if not path:
-        content = next((attribute[member] for member in _CONTENT if member in attribute), None)
+        content = next((attribute[member] for member in members if member in attribute), None)
         yield content
         return
     if path == (ANY_LANGUAGE,):
@@ -181,8 +186,10 @@ def _member(entity: Entity, name: str) -> Iterator[Any]:
             yield render_instant(entity.expires_at)
 
 
-def _values(entity: Entity, name: str, path: tuple[str, ...], sub: tuple[str, ...]) -> Iterator[Any]:
-    for target in _targets(entity, name, path, sub):
+def _values(
+    entity: Entity, name: str, path: tuple[str, ...], sub: tuple[str, ...], members: tuple[str, ...] = _CONTENT
+) -> Iterator[Any]:
+    for target in _targets(entity, name, path, sub, members):
         yield from _leaves(target)
 
 

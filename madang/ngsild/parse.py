@@ -443,9 +443,12 @@ def _plain(name: str, value: Any, where: str, nulls: Nulls) -> Attribute:
     return {"type": "Property", "value": value}
 
 
+_NO_OFFSET = ("+00:00", "-00:00")
+
+
 def parse_time(value: Any, where: str, latest: Instant = INSTANT_MAX) -> str:
-    """A date-time in UTC as RFC 3339 text. Clause 4.6.3 asks for UTC; published Smart Data Models have other offsets, which are
-    converted. Raises NgsiLdError for one without a zone."""
+    """A date-time as RFC 3339 text. Clause 4.6.3 wants it in UTC, without an offset (docs/adr/0038); +00:00 says the same as Z. Raises
+    NgsiLdError for anything else, saying what to write."""
     if not isinstance(value, str):
         raise NgsiLdError("must be a date-time such as 2026-11-23T02:14:09Z", where)
     try:
@@ -454,4 +457,6 @@ def parse_time(value: Any, where: str, latest: Instant = INSTANT_MAX) -> str:
         raise NgsiLdError(str(error), where) from None
     if len(value) == 20 and value[-1] == "Z" and value[10] == "T":
         return value  # whole seconds in UTC: as it would be written
+    if value[-1] not in "Zz" and not value.endswith(_NO_OFFSET):
+        raise NgsiLdError(f"must be in UTC (clause 4.6.3): write {render_instant(instant)}", where)
     return render_instant(instant)

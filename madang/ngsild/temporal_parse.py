@@ -57,6 +57,9 @@ def parse_evolution(document: Any, context: Context = CORE, *, whole: bool = Tru
         if len(instances) > INSTANCES_MAX:
             raise NgsiLdError(f"has more than {INSTANCES_MAX} instances", where)
     scopes = fragment.scopes
+    if scopes and not timed:
+        # Since when is not said, so it comes without an observedAt.
+        instances.append(("scope", {"type": "Property", "value": _plain(scopes)}))
     if timed:
         scopes = _timed_scopes(scope if isinstance(scope, list) else [scope], context, instances)
     return ParsedEvolution(fragment.id, fragment.types, instances, scopes, fragment.expires_at)
@@ -68,9 +71,13 @@ def _timed_scopes(items: list[Any], context: Context, into: list[tuple[str, Attr
     for item in items:
         attribute = parse_attribute("scope", item, "scope", context)
         scopes = parse_scopes(attribute.get("value"), "scope")
-        into.append(("scope", {**attribute, "value": scopes[0] if len(scopes) == 1 else list(scopes)}))
+        into.append(("scope", {**attribute, "value": _plain(scopes)}))
         found.append((attribute.get("observedAt", ""), scopes))
     return max(found)[1]
+
+
+def _plain(scopes: tuple[str, ...]) -> Any:
+    return scopes[0] if len(scopes) == 1 else list(scopes)
 
 
 INSTANCE_PREFIX = "urn:ngsi-ld:instance:"

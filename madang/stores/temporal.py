@@ -20,7 +20,7 @@ from msgspec import Struct
 from madang.hub.ports import AggregateRow, InstanceRow
 from madang.model.change import Change
 from madang.model.entity import Attribute, Attributes, value_of
-from madang.model.time import INSTANT_MAX, Instant, parse_instant
+from madang.model.time import INSTANT_MAX, Instant, parse_instant, render_instant
 from madang.ngsild.temporal import (
     ANY_TIME,
     CREATED_AT,
@@ -40,6 +40,8 @@ _CONDITIONS = {
     DELETED_AT: "received_at >= ? AND received_at < ? AND instance < 'n'",
 }
 """The letters d, n and o are in the order of the alphabet."""
+SCOPE = "scope"
+"""The name under which an entity's scopes are kept over time; no attribute may have it."""
 _BY_OBSERVATION = (OBSERVED_AT, ANY_TIME)
 _NO_LIMIT = 1 << 62
 
@@ -69,6 +71,16 @@ def deletion_row(entity: int, attribute: int, before: Attribute, now: Instant, s
     if "datasetId" in before:
         instance["datasetId"] = before["datasetId"]
     return entity, attribute, now, seq, now, None, None, "d" + orjson.dumps(instance).decode()
+
+
+def scope_row(entity: int, attribute: int, scopes: Sequence[str], now: Instant, seq: int) -> HistoryTuple:
+    """The history row of an entity's scopes from now on; of none: that they were deleted (clauses 4.5.6, 4.18)."""
+    value: Any = scopes[0] if len(scopes) == 1 else list(scopes)
+    instance = {"type": "Property", "value": value}
+    if scopes:
+        instance["observedAt"] = render_instant(now)
+    whole = ("o" if scopes else "d") + orjson.dumps(instance).decode()
+    return entity, attribute, now, seq, now, None, orjson.dumps(value).decode() if scopes else None, whole
 
 
 def make_token(attribute: int, observed_at: Instant, seq: int) -> str:
@@ -320,6 +332,11 @@ class TemporalWrites(TemporalReads):
         for key in removed:
             self._history.append(deletion_row(entity, self._name_no(key), before[key], self._now, seq))
 
+    def _add_scopes(self, entity: int, before: Sequence[str], scopes: Sequence[str], seq: int) -> None:
+        """History of a change of the entity's scopes; nothing when they stayed."""
+        if before != scopes:
+            self._history.append(scope_row(entity, self._name_no(SCOPE), scopes, self._now, seq))
+
     def _hide_evolution(self, entity: int, seq: int) -> None:
         """Everything of the entity up to `seq` is no longer part of its evolution."""
         self._tell("DELETE FROM temporal_cut WHERE entity = ?", (entity,))
@@ -343,6 +360,8 @@ class TemporalWrites(TemporalReads):
         is_new = before is None or before.seq == -1
         chosen = _newest({} if is_new else before.attributes, instances)
         only = is_new or self._last_alone(before.no) == before.seq
+        if not is_new:
+            self._make_room(id_, instances, source)
         change = self.put_entity(
             id_,
             type_,
@@ -355,6 +374,10 @@ class TemporalWrites(TemporalReads):
             expires_at=expires_at,
         )
         no = self._load(id_).no
+        if any(key == SCOPE for key, _ in instances):
+            # These say themselves since when the scopes hold.
+            scope = self._name_no(SCOPE)
+            self._history[:] = [row for row in self._history if (row[0], row[1], row[3]) != (no, scope, change.seq)]
         taken: set[tuple[int, int]] = {
             (row[1], row[2]) for row in self._history if row[0] == no and row[3] == change.seq
         }
@@ -374,6 +397,19 @@ class TemporalWrites(TemporalReads):
         else:
             self._tell("DELETE FROM temporal_only WHERE entity = ?", (no,))
         return change
+
+    def _make_room(self, id_: str, instances: Sequence[tuple[str, Attribute]], source: str) -> None:
+        """Hide instances that these take the place of: an attribute has one value at an instant, so what is told again is a correction
+        (docs/adr/0038)."""
+        wanted: dict[str, set[Instant]] = {}
+        for key, instance in instances:
+            if "observedAt" in instance:
+                wanted.setdefault(key, set()).add(parse_instant(instance["observedAt"]))
+        for key, instants in wanted.items():
+            window = Window(OBSERVED_AT, min(instants), max(instants) + 1)
+            for row in self.list_instances(id_, [key], window, _NO_LIMIT, newest=False):
+                if row.at in instants:
+                    self.edit_instance(id_, key, row.token, None, source)
 
     def _last_alone(self, entity: int) -> int | None:
         row = self._ask_one("SELECT seq FROM temporal_only WHERE entity = ?", (entity,))
@@ -431,7 +467,7 @@ def _newest(state: Attributes, instances: Sequence[tuple[str, Attribute]]) -> At
     """The instances that become the state: of each attribute the newest, unless the state is newer."""
     chosen: Attributes = {}
     for key, instance in instances:
-        if key == "scope" or _is_null(instance):
+        if key == SCOPE or _is_null(instance):
             continue
         known = chosen.get(key) or state.get(key)
         if known is None or _at(instance) >= _at(known):

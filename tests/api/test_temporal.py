@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from madang.api.state import ApiSettings
+from madang.model.time import SECOND, render_instant
 from tests.api.tiny_city import TRUCK, TinyCity
 
 TEMPORAL = "/ngsi-ld/v1/temporal/entities"
@@ -243,3 +244,157 @@ def test_policy_is_the_same_as_for_the_state(own_city: TinyCity, ask: Any) -> No
     assert len(ask("GET", asked).json()) == 1
     assert ask("GET", asked, role="viewer").json() == []
     assert ask("POST", TEMPORAL, EVOLUTION, role="viewer").status_code == 403
+
+
+# ── scopes over time (clauses 4.5.6, 4.18, 4.19) ────────────────────────────
+
+
+def speeds(*values: tuple[str, str]) -> list[dict[str, Any]]:
+    return [{"type": "Property", "value": v, "observedAt": f"2026-03-01T{at}:00Z"} for v, at in values]
+
+
+def test_a_change_of_scopes_is_told(ask: Any, own_city: TinyCity) -> None:
+    """Clause 4.5.6: a Property whose observedAt is its modifiedAt, when the change came through /entities (456_01, 020_19, 020_20)."""
+    ask("POST", ENTITIES, {"id": CAR, "type": "Car", "scope": "/Old", "speed": 1})
+    first = render_instant(own_city.clock.now())
+    own_city.clock.set(own_city.clock.now() + SECOND)
+    assert ask("PATCH", f"{ENTITIES}/{CAR}", {"type": "Car", "scope": ["/New", "/B"]}).status_code == 204
+    second = render_instant(own_city.clock.now())
+    assert ask("PATCH", f"{ENTITIES}/{CAR}", {"type": "Car", "scope": ["/New", "/B"]}).status_code == 204
+    told = without_ids(ask("GET", f"{TEMPORAL}/{CAR}?options=sysAttrs").json())["scope"]
+    assert told == [
+        {"type": "Property", "value": value, "observedAt": at, "createdAt": at, "modifiedAt": at}
+        for value, at in (("/Old", first), (["/New", "/B"], second))
+    ]
+    assert ask("DELETE", f"{ENTITIES}/{CAR}/attrs/scope").status_code == 204
+    gone = without_ids(ask("GET", f"{TEMPORAL}/{CAR}?timeproperty=deletedAt").json())
+    assert gone == {"id": CAR, "type": "Car", "scope": [{"type": "Property", "value": [], "deletedAt": second}]}
+    values = ask("GET", f"{TEMPORAL}/{CAR}?timeproperty=deletedAt&options=temporalValues").json()
+    assert values["scope"] == {"type": "Property", "values": [[[], second]]}
+
+
+WINDOW = "timerel=between&timeAt=2026-03-01T12:00:00Z&endTimeAt=2026-03-01T13:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        # As 5744_03 has it: scopes hold from their observedAt until the next.
+        ("/R", {"rep": ["old"]}),
+        ("/S", {"rep": ["new"]}),
+        ("/R%7C/S", {"rep": ["old", "new"]}),
+        ("/M", {"mid": ["post"]}),
+        ("/Z", {}),
+        ("/B", {"back": ["one", "three"]}),
+        # Said without a time: from the beginning. Made by a device, and never told of: as it is now.
+        ("/plain", {"plain": ["a"]}),
+        ("/%23", {"back": ["one", "two", "three"], "mid": ["post"], "plain": ["a"], "rep": ["old", "new"]}),
+    ],
+)
+def test_a_query_by_scope_looks_at_the_scopes_of_then(ask: Any, condition: str, expected: dict[str, list[str]]) -> None:
+    for name, scope, speed in (
+        ("rep", [("/R", "10:00"), ("/S", "12:30")], [("old", "12:15"), ("new", "12:45")]),
+        ("mid", [("/M", "12:10")], [("pre", "12:05"), ("post", "12:20")]),
+        ("late", [("/Z", "14:00")], [("val", "12:05")]),
+        (
+            "back",
+            [("/B", "12:00"), ("/C", "12:20"), ("/B", "12:40")],
+            [("one", "12:10"), ("two", "12:30"), ("three", "12:50")],
+        ),
+        ("plain", "/plain", [("a", "12:05")]),
+        ("bare", None, [("a", "12:05")]),
+    ):
+        document: dict[str, Any] = {"id": f"urn:x:{name}", "type": "Car", "speed": speeds(*speed)}
+        if scope is not None:
+            document["scope"] = scope if isinstance(scope, str) else speeds(*scope)
+        assert ask("POST", TEMPORAL, document).status_code == 201
+    answer = ask("GET", f"{TEMPORAL}?type=Car&scopeQ={condition}&{WINDOW}").json()
+    assert {e["id"][6:]: [i["value"] for i in e["speed"]] for e in answer} == expected
+    counted = ask(
+        "GET", f"{TEMPORAL}?type=Car&scopeQ={condition}&{WINDOW}&options=aggregatedValues&aggrMethods=totalCount"
+    )
+    totals = {e["id"][6:]: e["speed"]["totalCount"][0][0] for e in counted.json()}
+    assert totals == {name: len(values) for name, values in expected.items()}
+    last = ask("GET", f"{TEMPORAL}?type=Car&scopeQ={condition}&{WINDOW}&lastN=1").json()
+    assert {e["id"][6:]: [i["value"] for i in e["speed"]] for e in last} == {n: v[-1:] for n, v in expected.items()}
+
+
+def test_the_scopes_that_held_come_with_what_they_held_for(ask: Any) -> None:
+    """Clause C.5.16 shows the scope that held as the window began."""
+    document = {
+        "id": CAR,
+        "type": "Car",
+        "scope": speeds(("/R", "10:00"), ("/S", "12:30")),
+        "speed": speeds(("a", "12:15")),
+    }
+    ask("POST", TEMPORAL, document)
+    (found,) = ask("GET", f"{TEMPORAL}?type=Car&scopeQ=/R&{WINDOW}").json()
+    assert [(s["value"], s["observedAt"]) for s in found["scope"]] == [("/R", "2026-03-01T10:00:00Z")]
+
+
+def test_an_omit_that_leaves_nothing_is_404(car: Any) -> None:
+    """Clauses 4.21, 5.7.3 (020_23_02)."""
+    answer = car("GET", f"{TEMPORAL}/{CAR}?omit=id,type,speed,fuelLevel")
+    assert answer.status_code == 404 and answer.json()["type"].endswith("/ResourceNotFound")
+
+
+# ── what is told again, what expires, what has no name ──────────────────────
+
+
+def test_what_is_told_again_of_an_instant_takes_its_place(car: Any) -> None:
+    """As 008_01 has it: of one attribute and datasetId one value at an instant. The history keeps both."""
+    again = {
+        "id": CAR,
+        "type": "Car",
+        "speed": [
+            {"type": "Property", "value": 121, "observedAt": "2020-08-01T12:03:00Z"},
+            {"type": "Property", "value": 101, "observedAt": "2020-08-01T12:07:00Z"},
+            {"type": "Property", "value": 7, "observedAt": "2020-08-01T12:07:00Z", "datasetId": "urn:d:1"},
+            {"type": "Property", "value": 60, "observedAt": "2020-08-01T12:09:00Z"},
+        ],
+    }
+    for _ in range(2):
+        assert car("POST", TEMPORAL, again).status_code == 204
+        told = [
+            (i["value"], i["observedAt"][14:16]) for i in car("GET", f"{TEMPORAL}/{CAR}?attrs=speed").json()["speed"]
+        ]
+        assert told == [(121, "03"), (80, "05"), (101, "07"), (60, "09"), (7, "07")]
+    entity = car("GET", f"{ENTITIES}/{CAR}?options=keyValues").json()
+    assert entity["speed"] == {"dataset": {"@none": 60, "urn:d:1": 7}}
+
+
+def test_a_transient_attribute_is_told_until_it_expires(ask: Any, own_city: TinyCity) -> None:
+    """Clauses 4.22 and 5.2.5 (422_07_02). What lasts stays."""
+    until = render_instant(own_city.clock.now() + 5 * SECOND)
+    ask(
+        "POST",
+        ENTITIES,
+        {"id": CAR, "type": "Car", "flash": {"value": 10, "expiresAt": until}, "steady": {"value": 100}},
+    )
+    ask("PATCH", f"{ENTITIES}/{CAR}/attrs/flash", {"type": "Property", "value": 11})
+    before = "timerel=before&timeAt=2090-01-01T00:00:00Z&timeproperty=modifiedAt"
+    figures = f"{before}&options=aggregatedValues&aggrMethods=totalCount"
+    told = ask("GET", f"{TEMPORAL}/{CAR}?{before}&options=temporalValues").json()
+    assert [v for v, _ in told["flash"]["values"]] == [10, 11]
+    assert ask("GET", f"{TEMPORAL}/{CAR}?{figures}").json()["flash"]["totalCount"][0][0] == 2
+    assert len(ask("GET", f"{TEMPORAL}?attrs=flash&{before}").json()) == 1
+    own_city.clock.set(own_city.clock.now() + 5 * SECOND)
+    told = ask("GET", f"{TEMPORAL}/{CAR}?{before}&options=temporalValues").json()
+    assert "flash" not in told and [v for v, _ in told["steady"]["values"]] == [100]
+    counted = ask("GET", f"{TEMPORAL}/{CAR}?{figures}").json()
+    assert "flash" not in counted and counted["steady"]["totalCount"][0][0] == 1
+    assert ask("GET", f"{TEMPORAL}?attrs=flash&{before}").json() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("DELETE", f"{TEMPORAL}/", 405),
+        ("PATCH", f"{TEMPORAL}/{CAR}/attrs//urn:ngsi-ld:instance:1", 405),
+        ("DELETE", f"{TEMPORAL}/{CAR}/attrs//urn:ngsi-ld:instance:1", 400),
+        ("PATCH", f"{TEMPORAL}//attrs/speed/urn:ngsi-ld:instance:1", 400),
+    ],
+)
+def test_a_path_with_nothing_in_a_place(car: Any, method: str, path: str, status: int) -> None:
+    """009_02_01, 016_02_02, 016_02_06, 017_02_05."""
+    assert car(method, path, {"value": 1} if method == "PATCH" else None).status_code == status

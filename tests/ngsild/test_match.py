@@ -134,6 +134,23 @@ def test_places_too(store: Store, place: Near | Spatial) -> None:
     assert [e.id for e in ENTITIES if in_place(e, place)] == in_store(store, Query(place=place))
 
 
+@pytest.mark.parametrize(
+    ("op", "value", "expected"),
+    [
+        ("==", "urn:x:4", ["urn:x:3"]),
+        ("!=", "urn:x:4", ["urn:x:0", "urn:x:6", "urn:x:9"]),
+        *((op, "a", []) for op in ("<", "<=", ">", ">=")),
+        ("~=", "urn", []),
+    ],
+)
+def test_a_relationship_is_equal_or_unequal_and_nothing_else(
+    store: Store, op: str, value: str, expected: list[str]
+) -> None:
+    """Clause 4.9: any other operator "shall result in not matching" (the official suite's 5744_02_04)."""
+    node = Compare("r", op, value)
+    assert [e.id for e in ENTITIES if matches(e, node)] == in_store(store, Query(where=node)) == expected
+
+
 def test_no_condition_holds() -> None:
     assert all(matches(e, None) and in_place(e, None) for e in ENTITIES)
 

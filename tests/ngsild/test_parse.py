@@ -21,10 +21,19 @@ def attributes_of(**members: Any) -> dict[str, Any]:
 
 
 def test_normalised() -> None:
-    given_ = {"type": "Property", "value": 50, "unitCode": "KMH", "observedAt": "2018-09-27T21:00:00+09:00"}
+    given_ = {"type": "Property", "value": 50, "unitCode": "KMH", "observedAt": "2018-09-27T12:00:00+00:00"}
     assert attributes_of(speed=given_) == {
         "speed": {"type": "Property", "value": 50, "unitCode": "KMH", "observedAt": "2018-09-27T12:00:00Z"}
     }
+
+
+@pytest.mark.parametrize("text", ["2018-09-27T21:00:00+09:00", "2018-09-27T12:00:00-00:30"])
+def test_an_instant_has_no_offset(text: str) -> None:
+    """Clause 4.6.3: no expressions of the difference between local time and UTC (408_01_02, 463_01_03, 5744_01_03)."""
+    for members in ({"speed": {"value": 1, "observedAt": text}}, {"expiresAt": text}):
+        with pytest.raises(NgsiLdError, match="must be in UTC") as caught:
+            attributes_of(**members)
+        assert caught.value.kind == "BadRequestData"
 
 
 def test_concise() -> None:
@@ -131,16 +140,25 @@ def test_smart_data_model_examples_parse_and_render_the_same() -> None:
     assert len(paths) == 14
     for path in paths:
         document = json.loads(path.read_text(encoding="utf-8"))
+        in_utc(document)
         parsed = parse_entity(document)
         entity = Entity(parsed.id, parsed.type, parsed.attributes, 0, 0, 0, 1)
         normalised = path.stem == "example-normalized"
         rendered = render_entity(entity, View("normalized" if normalised else "simplified"))
         expected = {key: value for key, value in document.items() if key != "@context"}
-        if normalised:
-            for attribute in expected.values():
-                if isinstance(attribute, dict) and "observedAt" in attribute:
-                    attribute["observedAt"] = rendered_time(attribute["observedAt"])
         assert rendered == expected, path
+
+
+def in_utc(document: dict[str, Any]) -> None:
+    """Two of the examples have an observedAt with an offset, which clause 4.6.3 does not allow: the refusal says what to write."""
+    for name, attribute in document.items():
+        if isinstance(attribute, dict) and "observedAt" in attribute:
+            text = rendered_time(attribute["observedAt"])
+            if attribute["observedAt"][-1] != "Z":
+                with pytest.raises(NgsiLdError, match=f"write {text}") as caught:
+                    parse_entity(document)
+                assert caught.value.where == f"{name}.observedAt"
+            attribute["observedAt"] = text
 
 
 def rendered_time(text: str) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from madang.hub.ports import AggregateRow
 from madang.model.entity import prop
-from madang.model.time import INSTANT_MAX, SECOND
+from madang.model.time import INSTANT_MAX, SECOND, parse_instant, render_instant
 from madang.ngsild.temporal import CREATED_AT, DELETED_AT, Window
 from tests.stores.kit import T0, TRUCK, Make, ManualClock, reading
 
@@ -112,4 +112,44 @@ def check_figures_by_period(make: Make, folder: Path) -> None:
             AggregateRow("grossWeight", 0, 4, maximum=9.0)
         ]
         assert read.aggregate(TRUCK, "location", ALL, ["max"], None, 0) is None  # no numbers
+    store.close()
+
+
+def check_scopes_over_time(make: Make, folder: Path) -> None:
+    """Clauses 4.5.6 and 4.18: every change of an entity's scopes is an instance of ``scope``, whoever makes it; none is a deletion."""
+    clock = ManualClock(T0)
+    store = make(folder, clock)
+
+    def put(scopes: tuple[str, ...] | None, *, replace: bool = False) -> None:
+        clock.time += SECOND
+        store.write(
+            lambda tx: tx.put_entity(
+                ROOM, "Room", {"a": prop(1)}, "kim", reference=False, replace=replace, scopes=scopes
+            )
+        ).result(5)
+
+    put(("/a",))  # T0 + 1 s
+    put(None)
+    put(("/a",))
+    put(("/a", "/b"))  # T0 + 4 s
+    put(None, replace=True)  # T0 + 5 s
+    clock.time += SECOND
+    timed = {"type": "Property", "value": "/c", "observedAt": AT.format(1)}
+    store.write(
+        lambda tx: tx.put_instances(ROOM, "Room", [("scope", timed)], "kim", reference=False, scopes=("/c",))
+    ).result(5)
+    with store.read() as read:
+        entity = read.find_entity(ROOM)
+        assert entity is not None and entity.scopes == ("/c",) and "scope" not in entity.attributes
+        assert read.list_evolving(ROOM) == ["a", "scope"]
+        told = [(r.at, r.attribute) for r in read.list_instances(ROOM, ["scope"], ALL, 9, newest=False)]
+        gone = [(r.at, r.attribute) for r in read.list_instances(ROOM, ["scope"], Window(DELETED_AT), 9, newest=False)]
+    assert told == [
+        (parse_instant(AT.format(1)), timed),
+        *(
+            (at, {"type": "Property", "value": value, "observedAt": render_instant(at)})
+            for at, value in ((T0 + SECOND, "/a"), (T0 + 4 * SECOND, ["/a", "/b"]))
+        ),
+    ]
+    assert gone == [(T0 + 5 * SECOND, {"type": "Property", "value": []})]
     store.close()

@@ -11,15 +11,25 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from madang.hub.evolution import whole_instance
+from madang.hub.ports import InstanceRow
 from madang.hub.queries.errors import BadQuestion
 from madang.hub.queries.look import Look
 from madang.model.entity import Attributes, Entity, split_key
-from madang.model.time import INSTANT_MAX, Instant
+from madang.model.time import INSTANT_MAX, LAST_EXPIRY, Instant, parse_instant
 from madang.ngsild.match import in_place, matches
 from madang.ngsild.patch import content_of
 from madang.ngsild.query import Near, Node, Query, Spatial
 from madang.ngsild.render import DEFAULT_DATASET
-from madang.ngsild.temporal import PERIODS_MAX, TemporalAsk, Window, periods
+from madang.ngsild.temporal import (
+    ANY_TIME,
+    CREATED_AT,
+    DELETED_AT,
+    OBSERVED_AT,
+    PERIODS_MAX,
+    TemporalAsk,
+    Window,
+    periods,
+)
 from madang.ngsild.temporal_aggregate import aggregate_values
 from madang.ngsild.temporal_render import SCOPE, Aggregate, Moment
 
@@ -29,6 +39,9 @@ ENTITIES_LOOKED_AT = 100_000
 """Entities whose instances one query looks at; beyond, it must be narrower."""
 INSTANCES_LOOKED_AT = 1_000_000
 """Instances of one attribute that are aggregated or matched one by one."""
+
+SCOPES_LOOKED_AT = 10_000
+"""Changes of one entity's scopes that a condition looks at, the newest ones."""
 
 Moments = dict[str, list[Moment]]
 
@@ -52,6 +65,18 @@ class Conditions(Struct, frozen=True):
 
     where: Node | None = None
     place: Near | Spatial | None = None
+    scope: Node | None = None
+    """Of the scopes that the entity had then (clauses 4.18, 4.19)."""
+
+
+class Evolving(Struct, frozen=True):
+    """An entity and the time of its evolution that was asked for."""
+
+    entity: Entity
+    windows: tuple[Window, ...]
+    """In order, apart; more than one where its scopes came and went."""
+    scopes: tuple[Moment, ...] | None = None
+    """The scopes that held then; None: nobody asked by scope."""
 
 
 def keys_of(look: Look, entity: Entity, chosen: Chosen) -> list[str]:
@@ -60,21 +85,36 @@ def keys_of(look: Look, entity: Entity, chosen: Chosen) -> list[str]:
     return [k for k in look.read.list_evolving(entity.id) if split_key(k)[0] not in hidden and chosen.has(k)]
 
 
-def moments_of(look: Look, entity: Entity, keys: Sequence[str], ask: TemporalAsk, limit: int) -> Moments:
-    """Instances in the window by key, oldest first; of each key at most `limit`: the newest when lastN asks for them, else the oldest."""
+def moments_of(look: Look, evolving: Evolving, keys: Sequence[str], ask: TemporalAsk, limit: int) -> Moments:
+    """Instances in the windows by key, oldest first; of each key at most `limit`: the newest when lastN asks for them, else the oldest."""
     newest = ask.last_n is not None
     count = limit if ask.last_n is None else min(limit, ask.last_n)
     found: Moments = {}
-    for row in look.read.list_instances(entity.id, keys, ask.window, count, newest=newest):
-        attribute = whole_instance(row, entity)
-        moment = Moment(row.token, row.at, attribute, row.created_at, row.modified_at, row.deleted_at)
-        found.setdefault(row.key, []).append(moment)
+    for window in evolving.windows:
+        for row in look.read.list_instances(evolving.entity.id, keys, window, count, newest=newest):
+            if not _is_over(look, row):
+                found.setdefault(row.key, []).append(_moment(row, evolving.entity))
+    if len(evolving.windows) > 1:
+        found = {key: moments[-count:] if newest else moments[:count] for key, moments in found.items()}
+    if evolving.scopes is not None and SCOPE in keys:
+        found[SCOPE] = list(evolving.scopes)
     return found
+
+
+def _is_over(look: Look, row: InstanceRow) -> bool:
+    """A transient attribute's instance is told until it expires (clauses 4.22, 5.2.5); the history keeps it."""
+    if row.attribute is None or "expiresAt" not in row.attribute:
+        return False
+    return parse_instant(row.attribute["expiresAt"], LAST_EXPIRY) <= look.now
+
+
+def _moment(row: InstanceRow, entity: Entity) -> Moment:
+    return Moment(row.token, row.at, whole_instance(row, entity), row.created_at, row.modified_at, row.deleted_at)
 
 
 def query_evolving(
     look: Look, query: Query, conditions: Conditions, chosen: Chosen, window: Window
-) -> Iterator[Entity]:
+) -> Iterator[Evolving]:
     """Entities of the query, by id, that have a chosen instance in the window and whose instances in it meet the conditions. Raises
     BadQuestion when it would have to look at too many."""
     after: str | None = None
@@ -85,38 +125,92 @@ def query_evolving(
             looked_at += 1
             if looked_at > ENTITIES_LOOKED_AT:
                 raise BadQuestion("type", f"more than {ENTITIES_LOOKED_AT} entities to look at: ask for fewer")
-            if _holds(look, entity, conditions, chosen, window):
-                yield entity
+            evolving = evolving_of(look, entity, conditions, window)
+            keys = [key for key in keys_of(look, entity, chosen) if key != SCOPE]
+            if _holds(look, evolving, keys, conditions):
+                yield evolving
         after = page.next_after
         if after is None:
             return
 
 
-def _holds(look: Look, entity: Entity, conditions: Conditions, chosen: Chosen, window: Window) -> bool:
-    keys = keys_of(look, entity, chosen)
-    if not keys or not look.read.list_instances(entity.id, keys, window, 1, newest=False):
+def evolving_of(look: Look, entity: Entity, conditions: Conditions, window: Window) -> Evolving:
+    """The entity with the parts of the window in which its scopes were as asked for (clauses 4.18, 5.7.4.4); of no part: never. One that
+    never told of its scopes has those of now for all time."""
+    condition = conditions.scope
+    if condition is None:
+        return Evolving(entity, (window,))
+    told = _scopes_over_time(look, entity, window)
+    if not told:
+        return Evolving(entity, (window,) if matches(entity, condition) else (), ())
+    windows: list[Window] = []
+    scopes: list[Moment] = []
+    for place, (start, moment) in enumerate(told):
+        end = told[place + 1][0] if place + 1 < len(told) else INSTANT_MAX
+        start, end = max(start, window.start), min(end, window.end)
+        value = moment.attribute.get("value")
+        seen = replace(entity, scopes=tuple([value] if isinstance(value, str) else value or ()))
+        if start >= end or moment.deleted_at is not None or not matches(seen, condition):
+            continue
+        scopes.append(moment)
+        if windows and windows[-1].end == start:
+            windows[-1] = replace(windows[-1], end=end)
+        else:
+            windows.append(replace(window, start=start, end=end))
+    return Evolving(entity, tuple(windows), tuple(scopes))
+
+
+def _scopes_over_time(look: Look, entity: Entity, window: Window) -> list[tuple[Instant, Moment]]:
+    """(since when, scopes) in order, in the time that the window is in. What was given without an observedAt holds from the beginning
+    unless other scopes are known of."""
+    by_observation = window.property in (OBSERVED_AT, ANY_TIME)
+    told: list[tuple[Instant, Moment]] = []
+    for property_ in (ANY_TIME if by_observation else CREATED_AT, DELETED_AT):
+        for row in look.read.list_instances(entity.id, [SCOPE], Window(property_), SCOPES_LOOKED_AT, newest=True):
+            moment = _moment(row, entity)
+            timeless = (
+                by_observation and not told and moment.deleted_at is None and "observedAt" not in moment.attribute
+            )
+            told.append((0 if timeless else row.at, moment))
+    return sorted(told, key=lambda pair: (pair[0], pair[1].created_at))
+
+
+def _holds(look: Look, evolving: Evolving, keys: Sequence[str], conditions: Conditions) -> bool:
+    entity, windows = evolving.entity, evolving.windows
+    newest = [row for w in windows for row in look.read.list_instances(entity.id, keys, w, 1, newest=True)]
+    if all(_is_over(look, row) for row in newest) and not any(
+        not _is_over(look, row)
+        for window in windows
+        for row in look.read.list_instances(entity.id, keys, window, INSTANCES_LOOKED_AT if newest else 1, newest=True)
+    ):
         return False
     if conditions.where is None and conditions.place is None:
         return True
     every = keys_of(look, entity, Chosen())
     attributes: Attributes = {}
-    for number, row in enumerate(look.read.list_instances(entity.id, every, window, INSTANCES_LOOKED_AT, newest=True)):
-        # As instances of one attribute, told apart by a number: a condition holds when it holds for one of them.
-        attributes[f"{split_key(row.key)[0]} {number}"] = whole_instance(row, entity)
+    for window in windows:
+        for row in look.read.list_instances(entity.id, every, window, INSTANCES_LOOKED_AT, newest=True):
+            # As instances of one attribute, told apart by a number: a condition holds when it holds for one of them.
+            if not _is_over(look, row):
+                attributes[f"{split_key(row.key)[0]} {len(attributes)}"] = whole_instance(row, entity)
     seen = replace(entity, attributes=attributes)
     return matches(seen, conditions.where) and in_place(seen, conditions.place)
 
 
-def aggregates_of(look: Look, entity: Entity, keys: Sequence[str], ask: TemporalAsk) -> dict[str, Aggregate]:
+def aggregates_of(look: Look, evolving: Evolving, keys: Sequence[str], ask: TemporalAsk) -> dict[str, Aggregate]:
     """Figures by key. Periods begin at timeAt (after, between), else at the entity's first instance among the keys. Raises BadQuestion
     for too many periods."""
-    window = ask.window
+    entity, windows, window = evolving.entity, evolving.windows, ask.window
     first: Instant | None = window.start if ask.relation in ("after", "between") else None
-    starts = look.read.list_instances(entity.id, keys, window, 1, newest=False)
-    ends = look.read.list_instances(entity.id, keys, window, 1, newest=True)
+    starts = [row for w in windows for row in look.read.list_instances(entity.id, keys, w, 1, newest=False)]
+    ends = [row for w in windows for row in look.read.list_instances(entity.id, keys, w, 1, newest=True)]
     if not starts:
         return {}
-    kinds = {row.key: str(whole_instance(row, entity).get("type", "Property")) for row in starts}
+    kinds = {
+        row.key: str(whole_instance(row, entity).get("type", "Property"))
+        for row in (*starts, *ends)
+        if not _is_over(look, row)
+    }
     earliest, last = min(row.at for row in starts), max(row.at for row in ends)
     origin = earliest if first is None else (ask.time_at if ask.time_at is not None else first)
     period = ask.period
@@ -129,18 +223,20 @@ def aggregates_of(look: Look, entity: Entity, keys: Sequence[str], ask: Temporal
     for key in keys:
         if key not in kinds or split_key(key)[0] == SCOPE:
             continue
-        figures = _figures(look, entity, key, ask, origin, last)
+        figures = _figures(look, evolving, key, ask, origin, last)
         found[key] = Aggregate(kinds[key], figures)
     return found
 
 
 def _figures(
-    look: Look, entity: Entity, key: str, ask: TemporalAsk, origin: Instant, last: Instant
+    look: Look, evolving: Evolving, key: str, ask: TemporalAsk, origin: Instant, last: Instant
 ) -> dict[str, list[tuple[Any, Instant, Instant]]]:
-    period, window = ask.period, ask.window
+    entity, windows, period, window = evolving.entity, evolving.windows, ask.period, ask.window
     figures: dict[str, list[tuple[Any, Instant, Instant]]] = {method: [] for method in ask.methods}
-    if not period.months:
-        rows = look.read.aggregate(entity.id, key, window, ask.methods, origin, period.length)
+    state = entity.attributes.get(key)
+    may_expire = state is None or "expiresAt" in state
+    if not period.months and len(windows) == 1 and not may_expire:
+        rows = look.read.aggregate(entity.id, key, windows[0], ask.methods, origin, period.length)
         if rows is not None:
             for row in rows:
                 start = origin + row.number * period.length
@@ -155,7 +251,9 @@ def _figures(
             return figures
     values_of = [
         (row.at, content_of(whole_instance(row, entity)))
-        for row in look.read.list_instances(entity.id, [key], window, INSTANCES_LOOKED_AT, newest=True)
+        for part in windows
+        for row in look.read.list_instances(entity.id, [key], part, INSTANCES_LOOKED_AT, newest=True)
+        if not _is_over(look, row)
     ]
     spans = periods(period, origin, last) if period.months or period.length else iter([(origin, _end(window, last))])
     at = 0

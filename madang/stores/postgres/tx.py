@@ -147,7 +147,7 @@ class PostgresTx(TemporalWrites, Buffers):
         expires_at: Instant | None = None,
     ) -> Change:
         cached = self._for_change(id_, type_)
-        previous, before = max(0, cached.seq), cached.attributes
+        previous, before, scopes_before = max(0, cached.seq), cached.attributes, cached.scopes
         seq = self._next_seq()
         removed = cached.take_put(
             type_, attributes, self._now, seq,
@@ -173,6 +173,7 @@ class PostgresTx(TemporalWrites, Buffers):
         self._add_instances(cached.no, attributes.items(), seq)
         if removed:
             self._add_deletions(cached.no, before, removed, seq)
+        self._add_scopes(cached.no, scopes_before, cached.scopes, seq)
         return change
 
     def delete_entity(self, id_: str, source: str) -> Change | None:

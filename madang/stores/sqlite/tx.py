@@ -578,7 +578,7 @@ class SqliteTx(TemporalWrites, SqliteRead):
         cached = self._for_change(id_, type_)
         previous = max(0, cached.seq)
         seq = self._next_seq()
-        before = cached.attributes
+        before, scopes_before = cached.attributes, cached.scopes
         if replace:
             removed = tuple(key for key in before if key not in attributes)
             merged = dict(attributes)
@@ -618,6 +618,7 @@ class SqliteTx(TemporalWrites, SqliteRead):
         self._add_instances(cached.no, attributes.items(), seq)
         if removed:
             self._add_deletions(cached.no, before, removed, seq)
+        self._add_scopes(cached.no, scopes_before, cached.scopes, seq)
         return change
 
     def _set_types(self, cached: CachedEntity, type_: str, types: Sequence[str] | None, *, replace: bool) -> None:

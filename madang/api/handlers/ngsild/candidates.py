@@ -229,4 +229,5 @@ class EvolutionCandidates:
         return len((await self.check(entries)).entities)
 
     def _evolving(self, look: Look, query: Query) -> Iterable[Entity]:
-        return query_evolving(look, query, self._conditions, self._chosen, self._window)
+        found = query_evolving(look, query, self._conditions, self._chosen, self._window)
+        return (evolving.entity for evolving in found)

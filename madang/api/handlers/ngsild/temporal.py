@@ -20,14 +20,15 @@ from madang.hub.queries.errors import NotFound
 from madang.hub.queries.evolution import (
     Chosen,
     Conditions,
+    Evolving,
     Moments,
     aggregates_of,
+    evolving_of,
     keys_of,
     moments_of,
     query_evolving,
 )
 from madang.hub.queries.look import Look
-from madang.model.entity import Entity
 from madang.ngsild.context import Context
 from madang.ngsild.entity_map import HERE, Entry
 from madang.ngsild.errors import INVALID_REQUEST, NgsiLdError
@@ -123,6 +124,8 @@ async def delete_attribute(call: Call) -> Answer:
 
 async def change_instance(call: Call) -> Answer:
     """PATCH /ngsi-ld/v1/temporal/entities/{id}/attrs/{attr}/{instanceId} (clause 5.6.14)"""
+    if not call.path["attr"]:
+        raise _nothing_named(call, "an attribute")
     id_ = check_id(call.path["id"])
     document, context = await document_of(call)
     name, token = _attribute_of(call, context), parse_instance_id(call.path["instanceId"])
@@ -143,8 +146,16 @@ async def delete_instance(call: Call) -> Answer:
 
 async def delete_evolution(call: Call) -> Answer:
     """DELETE /ngsi-ld/v1/temporal/entities/{id} (clause 5.6.16)"""
+    if not call.path["id"]:
+        raise _nothing_named(call, "an entity")
     await call.done(call.state.evolutions.delete(call.caller, check_id(call.path["id"])))
     return Answer(None, 204)
+
+
+def _nothing_named(call: Call, what: str) -> Problem:
+    """The answer to a path with nothing where a name belongs: the official suite's 009_02 and 016_02."""
+    allowed = (("Allow", "GET, POST"),)
+    return Problem(405, "method-not-allowed", f"{call.route.method} needs {what} in the path.", headers=allowed)
 
 
 def _attribute_of(call: Call, context: Context) -> str:
@@ -189,7 +200,9 @@ async def get_evolution(call: Call) -> Answer:
             raise NotFound(f"There is no evolution of {id_[:200]}, or you may not see it.")
         if wanted.chosen.names is not None and not keys_of(look, entity, wanted.chosen):
             raise NotFound(f"{id_[:200]} has none of the attributes that were asked for.")
-        documents, span = _documents(look, [entity], wanted, size)
+        documents, span = _documents(look, [Evolving(entity, (wanted.ask.window,))], wanted, size)
+        if not documents[0]:
+            raise NotFound(f"omit leaves nothing of {id_[:200]} (clause 4.21).")
         document = with_context(documents[0], context) if media_type == JSON_LD else documents[0]
         return msgspec.json.encode(document), span
 
@@ -306,12 +319,11 @@ def _asked(
         narrow = narrow or bool(attributes_in(where) - _MEMBERS)
     if query.get("csf") is not None:
         parse_q(query["csf"], context)
-    if query.get("scopeQ") is not None:
-        items = [*items, parse_scope_q(query["scopeQ"])]
+    scope = parse_scope_q(query["scopeQ"]) if query.get("scopeQ") is not None else None
     if not narrow:
         raise NgsiLdError("too wide: name at least one of type, attrs, q or georel (clause 5.7.4.4)", "query")
     asked = replace(asked, where=None if not items else items[0] if len(items) == 1 else And(tuple(items)))
-    return AskedEvolutions(asked, Conditions(where, place), wanted, descending)
+    return AskedEvolutions(asked, Conditions(where, place, scope), wanted, descending)
 
 
 async def _answer_query(call: Call, query: dict[str, Any], asked: AskedEvolutions, context: Context) -> Answer:
@@ -365,7 +377,9 @@ async def _answer_mapped(
     page = await map_page(call, wish, candidates, limit, offset, count=count, order=candidates.order)
 
     def ask(look: Look) -> tuple[bytes, str | None]:
-        documents, span = _documents(look, page.entities, asked.wanted, size)
+        window = asked.wanted.ask.window
+        evolving = [evolving_of(look, entity, asked.conditions, window) for entity in page.entities]
+        documents, span = _documents(look, evolving, asked.wanted, size)
         if media_type == JSON_LD:
             documents = [with_context(document, context) for document in documents]
         return msgspec.json.encode(documents), span
@@ -378,22 +392,25 @@ async def _answer_mapped(
 
 
 def _documents(
-    look: Look, entities: list[Entity], wanted: Wanted, size: int
+    look: Look, entities: list[Evolving], wanted: Wanted, size: int
 ) -> tuple[list[dict[str, Any]], str | None]:
     """(documents, Content-Range when they do not hold everything)."""
-    keys = {entity.id: keys_of(look, entity, wanted.chosen) for entity in entities}
+    keys = [keys_of(look, evolving.entity, wanted.chosen) for evolving in entities]
     if wanted.form == AGGREGATED:
         return [
-            render_aggregates(entity, aggregates_of(look, entity, keys[entity.id], wanted.ask), wanted.view)
-            for entity in entities
+            render_aggregates(evolving.entity, aggregates_of(look, evolving, chosen, wanted.ask), wanted.view)
+            for evolving, chosen in zip(entities, keys, strict=True)
         ], None
-    found: list[Moments] = [moments_of(look, entity, keys[entity.id], wanted.ask, size + 1) for entity in entities]
+    found: list[Moments] = [
+        moments_of(look, evolving, chosen, wanted.ask, size + 1)
+        for evolving, chosen in zip(entities, keys, strict=True)
+    ]
     edge = cut_page(found, size, newest=wanted.ask.last_n is not None)
     span = None if edge is None else content_range(wanted.ask, found, edge)
     property_ = wanted.ask.window.property
     documents = [
-        render_evolution(entity, moments, wanted.view, wanted.form, property_)
-        for entity, moments in zip(entities, found, strict=True)
+        render_evolution(evolving.entity, moments, wanted.view, wanted.form, property_)
+        for evolving, moments in zip(entities, found, strict=True)
     ]
     return documents, span
 
