@@ -24,6 +24,7 @@ from madang.hub.deliveries import Deliveries
 from madang.hub.hub import City, Hub
 from madang.hub.outbox import ConsoleSender, FileSender, OutboxWorker
 from madang.hub.ports import Clock
+from madang.hub.tokens import TokenExists
 from madang.model.caller import SYSTEM
 from madang.stores.folder import lock_folder
 from madang.wire.source import Source
@@ -100,15 +101,18 @@ class Server:
         self.tcp_port = 0
 
     def _add_sources(self, sources: Iterable[Source]) -> dict[str, str]:
-        """Sources that the folder does not know yet; gives the secrets made for them."""
-        known = {source.id for source in self.hub.sources.list()}
-        return {source.id: self.hub.sources.put(source) for source in sources if source.id not in known}
+        """Those of the sources that the store does not know yet; gives the secrets made for them."""
+        added = {source.id: self.hub.sources.add(source) for source in sources}
+        return {id_: secret for id_, secret in added.items() if secret is not None}
 
     def _first_token(self) -> str:
         """The random first token of a new folder, kept in a file of the owner's; empty when it was revoked or removed."""
         path = self.settings.data / FIRST_TOKEN_FILE
         if not self.hub.tokens.list(SYSTEM):
-            token = self.hub.tokens.create(SYSTEM, FIRST_TOKEN, "admin")
+            try:
+                token = self.hub.tokens.create(SYSTEM, FIRST_TOKEN, "admin")
+            except TokenExists:
+                return ""  # another process on the same new store was faster: it has the file
             write_private(path, token + "\n")
             return token
         return path.read_text().strip() if path.exists() else ""

@@ -77,13 +77,38 @@ class Sources:
         if not source.secret_sha256:
             secret = self._random_hex(SECRET_BYTES)
             source = with_secret(source, secret)
+        self._write(source, always=True)
+        return secret
+
+    def add(self, source: Source) -> str | None:
+        """Create a source unless there is one with that id, also one that another process makes at this moment; gives its new secret (empty
+        when it brought one), or None. Otherwise as `put`."""
+        if source.id in self._live:
+            return None
+        secret = ""
+        if not source.secret_sha256:
+            secret = self._random_hex(SECRET_BYTES)
+            source = with_secret(source, secret)
+        return secret if self._write(source, always=False) else None
+
+    def _write(self, source: Source, *, always: bool) -> bool:
+        """Write it, or only when there is none; True when it was written."""
         with self._store.read() as read:
             live = _compile(read, source)
         body = encode_source(source)
-        self._store.write(lambda tx: tx.put_document(KIND, source.id, body)).result()
+
+        def op(tx: Tx) -> bool:
+            if not always and tx.find_document(KIND, source.id) is not None:
+                return False
+            tx.put_document(KIND, source.id, body)
+            return True
+
+        if not self._store.write(op).result():
+            self.reload()
+            return False
         with self._lock:
             self._live[source.id] = live
-        return secret
+        return True
 
     def new_secret(self, source_id: str) -> str:
         """Give a source another secret; the old one ends at once. Raises SourceNotFound."""

@@ -2,8 +2,10 @@
 the end everything is stored once and found once, as by one server that nobody disturbed."""
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from madang.model.time import HOUR
 from madang.stores.postgres import PostgresStore
 from tests.faults.device import Device
 from tests.faults.harness import ServerProcess, Stored, drive, make_devices, now
+from tests.faults.serve import SOURCE
 from tests.faults.store_writer import SystemClock
 from tests.stores.cluster import Cluster, open_cluster
 
@@ -56,6 +59,29 @@ def servers(tmp_path: Path, cluster: Cluster) -> Iterator[list[ServerProcess]]:
     yield processes
     for process in processes:
         process.close()
+
+
+def test_four_servers_may_be_the_first_together(tmp_path: Path, cluster: Cluster) -> None:
+    """On an empty store: one source, one first token, and every server takes both."""
+    store = f"--store={cluster.database_of(tmp_path)}"
+    folders = [tmp_path / str(number) for number in range(4)]
+    for folder in folders:
+        folder.mkdir()
+    processes = [ServerProcess(folder / "data", store) for folder in folders]
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            for started in [pool.submit(process.start) for process in processes]:
+                started.result()
+        tokens = [path.read_text().strip() for folder in folders if (path := folder / "data" / "first-token").exists()]
+        assert len(tokens) == 1
+        for process in processes:
+            status, body = process.request("/api/sources", Authorization=f"Bearer {tokens[0]}")
+            assert (status, [row["id"] for row in json.loads(body)]) == (200, [SOURCE.id])
+        for process in processes:
+            process.stop()
+    finally:
+        for process in processes:
+            process.close()
 
 
 def leads(server: ServerProcess) -> bool:

@@ -1,5 +1,7 @@
 """The store for many processes: the common check, and what is its own (schema, tenants, leases, values that it cannot keep)."""
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ from madang.model.time import DAY, SECOND
 from madang.ngsild.temporal import Window
 from madang.stores.postgres import PostgresStore
 from madang.stores.postgres.migrate import init, list_steps, upgrade
+from tests.repo.tree import ROOT
 from tests.stores.check_store import CHECKS
 from tests.stores.cluster import Cluster
 from tests.stores.kit import T0, TRUCK, ManualClock, reading
@@ -99,6 +102,22 @@ def test_a_schema_is_made_once_and_checked_at_the_start(tmp_path: Path, cluster:
         db.execute("INSERT INTO madang_seoul.migration VALUES (99, 'later')")
         with pytest.raises(StoreError, match="upgrade Madang"):
             PostgresStore(url, ManualClock(), tenant="seoul")
+
+
+def test_four_processes_may_make_the_tables_together(tmp_path: Path, cluster: Cluster) -> None:
+    """On a database without PostGIS, schema or tables. IF NOT EXISTS alone failed here."""
+    with cluster.connect("postgres") as db:
+        db.execute("CREATE DATABASE together TEMPLATE template0")
+    url = cluster.url("together")
+    command = [sys.executable, "-m", "madang.app.cli", "db", "init", "--store", url]
+    processes = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(4)
+    ]
+    said = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, said
+    assert sum("ran 0001" in text for text in said) == 1, "one of them made the tables"
+    PostgresStore(url, ManualClock()).close()
 
 
 def test_a_database_that_is_away_is_named_without_its_password(cluster: Cluster) -> None:

@@ -14,6 +14,9 @@ from psycopg import sql
 from madang.hub.ports import StoreError
 from madang.stores.postgres.connect import VERSION_MIN, Connection, connect, one_line, schema_of, shown, translate
 
+INIT_WAIT_S = 120
+"""How long `db init` waits for another one. PostGIS takes seconds to be added."""
+
 
 class Step(Struct, frozen=True):
     """One migration."""
@@ -42,6 +45,7 @@ def init(url: str, tenant: str = "default") -> list[Step]:
     schema = schema_of(tenant)
     with connect(url, schema, "db init") as db:
         check_server(db, url)
+        _wait_alone(db)  # until this connection ends
         make_postgis(db)
         try:
             db.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
@@ -49,6 +53,8 @@ def init(url: str, tenant: str = "default") -> list[Step]:
             raise StoreError(
                 f"this user may not make the schema {schema} ({one_line(error)}): GRANT CREATE ON DATABASE … TO it"
             ) from error
+        except psycopg.Error as error:
+            raise translate(error) from error
     with connect(url, schema, "db init") as db:  # again: now the path to PostGIS is known
         return _run(db)
 
@@ -107,6 +113,22 @@ def _check_not_newer(db: Connection, url: str, tenant: str) -> int:
             f"the data was written by a newer Madang (schema {version}, this one knows {newest}): upgrade Madang"
         )
     return version
+
+
+def _wait_alone(db: Connection) -> None:
+    """IF NOT EXISTS looks before it makes: of two processes that both look first, one fails. So they go one after the other.
+
+    Raises StoreError."""
+    try:
+        db.execute(f"SET lock_timeout = '{INIT_WAIT_S}s'".encode())
+        db.execute("SELECT pg_advisory_lock(hashtext('madang'), hashtext('db init'))")
+        db.execute("RESET lock_timeout")
+    except psycopg.errors.LockNotAvailable as error:
+        raise StoreError(
+            f"another process has been making tables in this database for {INIT_WAIT_S} s: look at pg_stat_activity"
+        ) from error
+    except psycopg.Error as error:
+        raise translate(error) from error
 
 
 def make_postgis(db: Connection) -> None:
