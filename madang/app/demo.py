@@ -1,25 +1,28 @@
 """`madang demo`: the sample city, live and in mid-story.
 
-A new data folder gets a story: a seeded city whose first day holds a driver who empties his tank on the river bank at dusk.
-City time starts a moment before that, the three
-hours before are filled in at full speed, then time runs (faster than real time by default) and the trucks send over MQTT. A
-folder that has a story goes
-on where it stopped.
+A new data folder, or an empty database, gets a story: a seeded city whose first day holds a driver who empties his tank on the river
+bank at dusk. City time starts a moment before that, the three hours before are filled in at full speed, then time runs (faster than real
+time by default) and the trucks send over MQTT. One that has a story goes on where it stopped.
 """
 
 import asyncio
 import json
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import click
 import structlog
 
 from madang.access.roles import caller_of
 from madang.app.clocks import StoryClock, SystemClock
+from madang.app.database import run_init
 from madang.app.feeder import REF_LINK, Feeder
 from madang.app.server import Server, stop_on_signals
 from madang.app.settings import Settings
+from madang.app.stores import is_shared, open_store
 from madang.hub.hub import City, Hub
+from madang.hub.ports import Store, StoreError
 from madang.hub.record_errors import RecordError
 from madang.model.caller import SYSTEM
 from madang.model.time import MINUTE, Instant
@@ -32,22 +35,50 @@ from madang.simulate.story import Story, build_story
 log = structlog.get_logger("madang.demo")
 
 STORY_FILE = "story.json"
+STORY_KIND = "sample"
+"""The document that holds the same where a database is the store: there the folder may be another one the next time."""
 SECRET_FILE = "sample-source-secret"
 
 
-def _load_story(folder: Path, seed: int, trucks: int, speed: float) -> tuple[Story, bool]:
-    """The folder's story, or a new one; True when it is new."""
-    path = folder / STORY_FILE
-    if path.exists():
-        kept = json.loads(path.read_text())
-        return build_story(kept["seed"], kept["day"], speed=kept["speed"], trucks=kept["trucks"]), False
-    return build_story(seed, SystemClock().now(), speed=speed, trucks=trucks), True
+def _load_story(settings: Settings, seed: int, trucks: int, speed: float) -> tuple[Story, dict[str, Any], bool]:
+    """(the story of the folder or the database, or a new one; what is kept of it; True when its first hours are still to be filled in).
+
+    Raises StoreError for a database that holds something else."""
+    if is_shared(settings.store):
+        kept = _find_in_database(settings)
+    else:
+        path = settings.data / STORY_FILE
+        kept = json.loads(path.read_text()) if path.exists() else None
+    if kept is not None:
+        story = build_story(kept["seed"], kept["day"], speed=kept["speed"], trucks=kept["trucks"])
+        return story, kept, not kept.get("filled", True)
+    story = build_story(seed, SystemClock().now(), speed=speed, trucks=trucks)
+    return story, {"seed": seed, "trucks": trucks, "day": story.city.first_midnight, "speed": speed}, True
+
+
+def _find_in_database(settings: Settings) -> dict[str, Any] | None:
+    """What the database says of its story; makes the tables of an empty one."""
+    run_init(settings.store, "default")
+    with closing(open_store(settings.store, settings.data, SystemClock())) as store, store.read() as read:
+        found, last_seq = read.find_document(STORY_KIND, STORY_KIND), read.last_seq()
+    if found is None and last_seq > 0:
+        raise StoreError("that database holds another city: give the sample one of its own (createdb …)")
+    return None if found is None else dict(json.loads(found))
+
+
+def _keep_story(settings: Settings, store: Store, kept: dict[str, Any], *, filled: bool) -> None:
+    """Durable when this returns. A folder holds a story once it is filled in; a database says from the beginning whose it is."""
+    if is_shared(settings.store):
+        document = json.dumps({**kept, "filled": filled}).encode()
+        store.write(lambda tx: tx.put_document(STORY_KIND, STORY_KIND, document)).result()
+    elif filled:
+        (settings.data / STORY_FILE).write_text(json.dumps(kept))
 
 
 async def run_demo(settings: Settings, *, speed: float, seed: int, trucks: int, drive: bool) -> None:
     """Run the sample city until somebody stops it."""
     click.echo("Madang: preparing the sample city …")
-    story, new = await asyncio.to_thread(_load_story, settings.data, seed, trucks, speed)
+    story, kept, new = await asyncio.to_thread(_load_story, settings, seed, trucks, speed)
     clock = StoryClock(story.city.first_midnight, speed)
     bounds = story.city.town.bounds()
     city = City({"ko": "마당시", "en": "Madang"}, bounds, sample=True, speed=speed)
@@ -56,12 +87,11 @@ async def run_demo(settings: Settings, *, speed: float, seed: int, trucks: int, 
     secret = _source_secret(server, settings.data)
     feeder = Feeder(hub, clock, TRUCK_SOURCE.id)
     if new:
+        await asyncio.to_thread(_keep_story, settings, server.store, kept, filled=False)
         server.store.set_durable(False)  # nobody waits for an acknowledgement yet; a crash here starts the story again
         await asyncio.to_thread(_fill_in, hub, clock, feeder, story)
         server.store.set_durable(True)
-        (settings.data / STORY_FILE).write_text(
-            json.dumps({"seed": seed, "trucks": trucks, "day": story.city.first_midnight, "speed": speed})
-        )
+        await asyncio.to_thread(_keep_story, settings, server.store, kept, filled=True)
     else:
         with hub.store.read() as read:
             clock.set(max(story.starts_at, read.log_time()))
