@@ -20,9 +20,12 @@ from madang.model.time import HOUR
 from madang.stores.postgres import PostgresStore
 from tests.faults.device import Device
 from tests.faults.harness import ServerProcess, Stored, drive, make_devices, now
+from tests.faults.notified import assert_told, receiving
 from tests.faults.serve import SOURCE
 from tests.faults.store_writer import SystemClock
 from tests.stores.cluster import Cluster, open_cluster
+
+ROOMS = 3
 
 
 class StoredInPostgres(Stored):
@@ -100,6 +103,64 @@ def leader_of(servers: Sequence[ServerProcess]) -> ServerProcess:
             return found[0]
         assert time.monotonic() < until, "nobody took over"
         time.sleep(0.2)
+
+
+def post(server: ServerProcess, token: str, path: str, document: Any, method: str = "POST") -> int:
+    """The status of an NGSI-LD write. Raises OSError when nobody answers."""
+    body = json.dumps(document).encode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    return server.request(f"/ngsi-ld/v1/{path}", method=method, body=body, **headers)[0]
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=pytest.mark.soak)])
+def test_another_server_goes_on_telling_subscribers(tmp_path: Path, cluster: Cluster, kills: int) -> None:
+    """Changes go to both servers in turn; the subscription is made at the one that does not lead. Whoever leads is killed, and stays away
+    until the other has taken over: nothing that was acknowledged is missed, the order of an entity's changes is kept."""
+    store = f"--store={cluster.database_of(tmp_path)}"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    servers = [ServerProcess(tmp_path / name / "data", store, "allow-private") for name in ("one", "two")]
+    expected: set[tuple[str, int]] = set()
+    try:
+        with receiving() as (address, heard):
+            for server in servers:
+                server.start()
+            token = (tmp_path / "one" / "data" / "first-token").read_text().strip()
+            follower = next(server for server in servers if server is not leader_of(servers))
+            assert post(follower, token, "subscriptions", {
+                "id": "urn:s:1", "type": "Subscription", "entities": [{"type": "Room"}],
+                "notification": {"endpoint": {"uri": address}},
+            }) == 201  # fmt: skip
+            number = 0
+
+            def change(living: Sequence[ServerProcess], count: int) -> None:
+                nonlocal number
+                for _ in range(count):
+                    room, server = f"urn:r:{number % ROOMS}", living[number // ROOMS % len(living)]
+                    if number < ROOMS:
+                        assert post(server, token, "entities", {"id": room, "type": "Room", "n": number}) == 201
+                    else:
+                        assert post(server, token, f"entities/{room}/attrs", {"n": number}, "PATCH") == 204
+                    expected.add((room, number))
+                    number += 1
+
+            for _ in range(kills):
+                change(servers, 4 * ROOMS)
+                killed = leader_of(servers)
+                killed.kill()
+                (other,) = (server for server in servers if server is not killed)
+                change([other], 4 * ROOMS)
+                assert leader_of([other]) is other
+                assert_told(heard, expected)
+                killed.start()
+            change(servers, 4 * ROOMS)
+            assert_told(heard, expected)
+            assert not any(server.log_text().count("Traceback") for server in servers)
+            for server in servers:
+                server.stop()
+    finally:
+        for server in servers:
+            server.close()
 
 
 async def drive_and_kill_leaders(
