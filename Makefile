@@ -7,6 +7,7 @@ DATA ?= var/demo
 PORT ?=
 MQTT_PORT ?=
 ARGS ?=
+STORE ?=
 export PYTHON
 
 help: ## List these commands.
@@ -51,10 +52,10 @@ new-service: ## Write the folder of a new sector and its first passing tests. NA
 	@scripts/setup.sh python
 	@.venv/bin/python scripts/new_service.py "$(NAME)"
 
-conformance: ## Run the official NGSI-LD suite and write docs/conformance.md. ETSI_SUITE=checkout, ARGS=folders for a part
+conformance: ## Run the official NGSI-LD suite on each store, write docs/conformance.md. ETSI_SUITE=checkout, STORE=sqlite|postgres, ARGS=folders for a part
 	@scripts/setup.sh run
 	@test -n "$(ETSI_SUITE)" || { echo "name a checkout of the suite: make conformance ETSI_SUITE=path" >&2; exit 2; }
-	@.venv/bin/python scripts/conformance.py --suite "$(ETSI_SUITE)" $(ARGS)
+	@.venv/bin/python scripts/conformance.py --suite "$(ETSI_SUITE)" $(if $(STORE),--store $(STORE)) $(ARGS)
 
 clean: ## Remove what builds left here, and the data of the sample city in var/demo.
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build var/demo madang/console_dist console/node_modules console/dist

@@ -1,9 +1,12 @@
-"""Runs the official NGSI-LD conformance suite against a fresh server and writes docs/conformance.md.
+"""Runs the official NGSI-LD conformance suite against fresh servers, one on each store, and writes docs/conformance.md.
 
-    python scripts/conformance.py --suite CHECKOUT [TP/NGSI-LD/…]      (make conformance ETSI_SUITE=CHECKOUT)
+    python scripts/conformance.py --suite CHECKOUT [--store sqlite|postgres] [TP/NGSI-LD/…]
+    make conformance ETSI_SUITE=CHECKOUT [STORE=sqlite|postgres]
 
 CHECKOUT is a checkout of the suite; it is not part of this repository. Its requirements go into an environment of their own below
-`var/conformance`, where the server's data and the suite's results are kept too. Only a run of the whole suite writes the page.
+`var/conformance`, where the server's data and the suite's results are kept too. For PostgreSQL a throw-away cluster is started, as in the
+tests. Only a run of the whole suite writes the page: the figures of the store that did not run stay, they are in
+`benchmarks/results/ngsild.conformance.json`.
 
 Why a test fails stands in `scripts/conformance_reasons.json`: by the test's number, or by the beginning of it; the longest that fits
 counts. A failed test without one is shown as not yet explained.
@@ -19,6 +22,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +35,15 @@ ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "var" / "conformance"
 PAGE = ROOT / "docs" / "conformance.md"
 REASONS = ROOT / "scripts" / "conformance_reasons.json"
+RESULTS = ROOT / "benchmarks" / "results" / "ngsild.conformance.json"
+STORES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 NOT_EXPLAINED = "not yet explained"
 START_S = 20.0
 """Time that a server may take to come up."""
 
 Row = dict[str, Any]
+Result = dict[str, Any]
+"""Of one store: `day`, `version`, `passed` and `of` by group, `own` and `added` as [passed, of], the `failed` tests."""
 
 
 def suite_python(suite: Path) -> Path:
@@ -51,9 +60,42 @@ def suite_python(suite: Path) -> Path:
     return python
 
 
-def start_server(data: Path, log: Path) -> tuple["subprocess.Popen[bytes]", str]:
+@contextmanager
+def opened(store: str) -> Iterator[list[str]]:
+    """The options with which a server uses a fresh store of this kind."""
+    if store == "sqlite":
+        yield []
+        return
+    sys.path.insert(0, str(ROOT))
+    from tests.stores.cluster import Cluster, find_programs
+
+    programs = find_programs()
+    if programs is None:
+        raise SystemExit(
+            "no PostgreSQL with PostGIS on this machine (Debian: postgresql, postgis); STORE=sqlite needs none"
+        )
+    cluster = Cluster(programs)
+    try:
+        yield ["--store", cluster.database_of(Path("conformance"))]
+    finally:
+        cluster.close()
+
+
+def start_server(data: Path, log: Path, store: list[str]) -> tuple["subprocess.Popen[bytes]", str]:
     """(process, address) of a fresh server that lets callers without a token in: the suite sends none."""
-    command = [sys.executable, "-m", "madang.app.cli", "serve", "--data", str(data), "--port", "0", "--mqtt-port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "madang.app.cli",
+        "serve",
+        "--data",
+        str(data),
+        "--port",
+        "0",
+        "--mqtt-port",
+        "0",
+        *store,
+    ]
     command += ["--anonymous-role", "admin", "--allow-private-addresses", "--log-format", "json"]
     # The suite expects a temporal answer to be paged at between 20 and 40 instances (020_13, 020_14, 021_15, 021_16).
     command += ["--temporal-page", "30"]
@@ -85,46 +127,89 @@ def reason_of(name: str, reasons: dict[str, str]) -> str:
     return reasons[max(fitting, key=len)] if fitting else NOT_EXPLAINED
 
 
-def render_page(rows: list[Row], reasons: dict[str, str], when: str, store: str) -> str:
-    """The page in Markdown."""
+def result_of(rows: list[Row], day: str) -> Result:
+    """What is kept of a whole run."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         groups[row["group"]].append(row)
-    failed = [row for row in rows if not row["passed"]]
-    base, added = ([row for row in rows if row["added"] is flag] for flag in (False, True))
-    lines = [
-        "# NGSI-LD conformance",
-        "",
-        f"Madang {__version__}, store {store}, {when}: **{_share(rows)}** tests of the official ETSI suite for GS CIM 009 v1.9 pass;",
-        f"of ETSI's own {_share(base)}, of those that the suite's fork added {_share(added)}.",
-        "",
-        "Written by `make conformance ETSI_SUITE=path`, which runs a checkout of the suite against a fresh server. Reasons stand in",
-        "`scripts/conformance_reasons.json`.",
-        "",
-        "| Group | Passed | of |",
-        "|---|---|---|",
+    failed = [{name: row[name] for name in ("group", "name", "added")} for row in rows if not row["passed"]]
+    return {
+        "day": day,
+        "version": __version__,
+        "groups": {group: _count(members) for group, members in sorted(groups.items())},
+        "own": _count([row for row in rows if not row["added"]]),
+        "added": _count([row for row in rows if row["added"]]),
+        "failed": sorted(failed, key=lambda row: (row["group"], row["name"])),
+    }
+
+
+def _count(rows: list[Row]) -> list[int]:
+    return [sum(row["passed"] for row in rows), len(rows)]
+
+
+def render_page(results: dict[str, Result], reasons: dict[str, str]) -> str:
+    """The page in Markdown."""
+    chosen = {store: results[store] for store in STORES if store in results}
+    lines = ["# NGSI-LD conformance", "", "Tests of the official ETSI suite for GS CIM 009 v1.9 that pass:", ""]
+    lines += [
+        "| Store | Passed | of | ETSI's own | Added by the suite's fork | Madang, day |",
+        "|---|---|---|---|---|---|",
     ]
-    for group, members in sorted(groups.items()):
-        lines.append(f"| {group} | {sum(row['passed'] for row in members)} | {len(members)} |")
-    lines += ["", "## Failed", ""]
+    for store, result in chosen.items():
+        (own, owns), (added, addeds) = result["own"], result["added"]
+        lines.append(
+            f"| {STORES[store]} | **{own + added}** | {owns + addeds} | {own} of {owns} | {added} of {addeds} |"
+            f" {result['version']}, {result['day']} |"
+        )
+    lines += [
+        "",
+        "Written by `make conformance ETSI_SUITE=path`, which runs a checkout of the suite against a fresh server on each store",
+        "(`STORE=sqlite` or `STORE=postgres`: on one). Reasons stand in `scripts/conformance_reasons.json`.",
+        "",
+        "| Group | " + " | ".join(f"{STORES[store]} | of" for store in chosen) + " |",
+        "|---" * (1 + 2 * len(chosen)) + "|",
+    ]
+    for group in sorted({group for result in chosen.values() for group in result["groups"]}):
+        cells = (result["groups"].get(group, ["", ""]) for result in chosen.values())
+        lines.append(f"| {group} | " + " | ".join(f"{passed} | {of}" for passed, of in cells) + " |")
+    return "\n".join([*lines, "", "## Failed", "", *_failed_lines(chosen, reasons)]) + "\n"
+
+
+def _failed_lines(results: dict[str, Result], reasons: dict[str, str]) -> list[str]:
+    failed: dict[tuple[str, str, bool], list[str]] = defaultdict(list)
+    for store, result in results.items():
+        for row in result["failed"]:
+            failed[row["group"], row["name"], row["added"]].append(STORES[store])
     if not failed:
-        lines.append("None.")
-    else:
-        lines += ["| Test | Added | Reason |", "|---|---|---|"]
-        for row in sorted(failed, key=lambda row: (row["group"], row["name"])):
-            reason = reason_of(row["name"], reasons).replace("|", "\\|")
-            lines.append(f"| {row['name'].replace('|', '')} | {'yes' if row['added'] else ''} | {reason} |")
-    return "\n".join(lines) + "\n"
+        return ["None."]
+    lines = ["| Test | Added | Only on | Reason |", "|---|---|---|---|"]
+    for (_, name, added), stores in sorted(failed.items()):
+        only = stores[0] if len(stores) < len(results) else ""
+        reason = reason_of(name, reasons).replace("|", "\\|")
+        lines.append(f"| {name.replace('|', '')} | {'yes' if added else ''} | {only} | {reason} |")
+    return lines
 
 
-def _share(rows: list[Row]) -> str:
-    return f"{sum(row['passed'] for row in rows)} of {len(rows)}"
+def run_store(store: str, python: Path, suite: Path, paths: list[str]) -> list[Row]:
+    """The results of the tests on a fresh store of a kind."""
+    data = Path(tempfile.mkdtemp(prefix="data-", dir=WORK))
+    try:
+        with opened(store) as options:
+            process, broker = start_server(data, WORK / "server.log", options)
+            try:
+                return run_suite(python, suite, broker, paths)
+            finally:
+                process.terminate()
+                process.wait(30)
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
 
 
 def main() -> int:
     """See the module's docstring. Ends with 1 when a test fails without a reason."""
     cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cli.add_argument("--suite", type=Path, required=True, help="checkout of the suite")
+    cli.add_argument("--store", choices=list(STORES), help="on this store alone; without: on each")
     cli.add_argument("paths", nargs="*", help="folders or files below the suite; without: all of TP")
     args = cli.parse_args()
     suite = args.suite.resolve()
@@ -132,24 +217,22 @@ def main() -> int:
         raise SystemExit(f"{suite} is no checkout of the suite: it has no folder TP")
     WORK.mkdir(parents=True, exist_ok=True)
     python = suite_python(suite)
-    data = Path(tempfile.mkdtemp(prefix="data-", dir=WORK))
-    process, broker = start_server(data, WORK / "server.log")
-    try:
-        rows = run_suite(python, suite, broker, args.paths or ["TP"])
-    finally:
-        process.terminate()
-        process.wait(30)
-        shutil.rmtree(data, ignore_errors=True)
     reasons: dict[str, str] = json.loads(REASONS.read_text(encoding="utf-8"))
-    unexplained = [row for row in rows if not row["passed"] and reason_of(row["name"], reasons) == NOT_EXPLAINED]
-    for row in unexplained:
-        print(f"{row['name']}: {row['message']}")
-    if args.paths:
-        print(f"{_share(rows)} pass; the page is written by a run of the whole suite only")
-    else:
-        day = render_instant(SystemClock().now())[:10]
-        PAGE.write_text(render_page(rows, reasons, day, "SQLite"), encoding="utf-8")
-        print(f"{_share(rows)} pass; see {PAGE.relative_to(ROOT)}")
+    results: dict[str, Result] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    unexplained = 0
+    for store in [args.store] if args.store else STORES:
+        rows = run_store(store, python, suite, args.paths or ["TP"])
+        for row in rows:
+            if not row["passed"] and reason_of(row["name"], reasons) == NOT_EXPLAINED:
+                unexplained += 1
+                print(f"{STORES[store]}: {row['name']}: {row['message']}")
+        passed, of = _count(rows)
+        print(f"{STORES[store]}: {passed} of {of} pass")
+        if not args.paths:
+            results[store] = result_of(rows, render_instant(SystemClock().now())[:10])
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            PAGE.write_text(render_page(results, reasons), encoding="utf-8")
+    print("the page is written by a run of the whole suite only" if args.paths else f"see {PAGE.relative_to(ROOT)}")
     return 1 if unexplained else 0
 
 
