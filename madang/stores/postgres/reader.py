@@ -11,25 +11,19 @@ from madang.hub.ports import (
     AttributeUse,
     Body,
     BodyPage,
-    DueDeadline,
     Extent,
     HistoryRow,
-    NotificationRow,
-    OutboxRow,
     Page,
-    QuarantineRow,
-    Version,
 )
-from madang.model.change import Change, Transition
+from madang.model.change import Transition
 from madang.model.entity import Entity, alive_at, split_key
-from madang.model.record import Record
 from madang.model.time import Instant
 from madang.ngsild.query import Query
-from madang.procedure.contract import Deadline
 from madang.stores.postgres.compile import compile_query
 from madang.stores.postgres.connect import Connection
 from madang.stores.postgres.temporal import PostgresEvolution
-from madang.stores.rows import LOG_COLUMNS, change_from_row, extent_of, record_from_row
+from madang.stores.reader import CommonRead
+from madang.stores.rows import extent_of
 from madang.stores.stamps import resolve
 
 _decode_transition = msgspec.json.Decoder(Transition).decode
@@ -67,7 +61,7 @@ def _entity(row: Sequence[Any], *, stamps: bool = False, at: Instant | None = No
 Values = Sequence[Any] | Mapping[str, Any]
 
 
-class PostgresRead(PostgresEvolution):
+class PostgresRead(PostgresEvolution, CommonRead):
     """`madang.hub.ports.Read` on one connection inside a transaction."""
 
     def __init__(self, connection: Connection) -> None:
@@ -181,54 +175,6 @@ class PostgresRead(PostgresEvolution):
         )
         return [row[0] for row in rows]
 
-    # --- records ---
-
-    def find_record(self, id_: str) -> Record | None:
-        row = self._one(f"SELECT {_RECORD_COLUMNS} FROM record WHERE id = %s", (id_,))
-        return None if row is None else record_from_row(row)
-
-    def list_records_by(self, type_: str, name: str, value: str) -> list[Record]:
-        rows = self._all(
-            f"SELECT {_RECORD_COLUMNS} FROM record WHERE id IN"
-            " (SELECT record_id FROM record_link WHERE type = %s AND name = %s AND value = %s) ORDER BY id",
-            (type_, name, value),
-        )
-        return [record_from_row(r) for r in rows]
-
-    def list_records(self, type_: str, states: Sequence[str] | None = None) -> list[Record]:
-        if states is None:
-            rows = self._all(f"SELECT {_RECORD_COLUMNS} FROM record WHERE type = %s ORDER BY id", (type_,))
-        else:
-            rows = self._all(
-                f"SELECT {_RECORD_COLUMNS} FROM record WHERE type = %s AND state = ANY(%s) ORDER BY id",
-                (type_, list(states)),
-            )
-        return [record_from_row(r) for r in rows]
-
-    def list_versions(self, record_id: str) -> list[Version]:
-        rows = self._all(
-            "SELECT record_id, type, state, version, data, created_at, at, transition, seq FROM record_version"
-            " WHERE record_id = %s ORDER BY version",
-            (record_id,),
-        )
-        return [Version(record_from_row(r), _decode_transition(r[7]), r[6], r[8]) for r in rows]
-
-    def list_reference_versions(self, types: Sequence[str], at_seq: int) -> list[Entity]:
-        rows = self._all(
-            "SELECT entity_id, type, body, at, seq FROM (SELECT DISTINCT ON (entity_id) * FROM reference_version"
-            "  WHERE type = ANY(%s) AND seq <= %s ORDER BY entity_id, seq DESC) v WHERE body IS NOT NULL ORDER BY entity_id",
-            (list(types), at_seq),
-        )
-        return [Entity(r[0], r[1], orjson.loads(r[2]), r[3], r[3], r[3], r[4]) for r in rows]
-
-    def list_record_versions_at(self, types: Sequence[str], at_seq: int) -> list[Record]:
-        rows = self._all(
-            "SELECT DISTINCT ON (record_id) record_id, type, state, version, data, created_at, at FROM record_version"
-            " WHERE type = ANY(%s) AND seq <= %s ORDER BY record_id, version DESC",
-            (list(types), at_seq),
-        )
-        return [record_from_row(r) for r in rows]
-
     # --- history and log ---
 
     def history(
@@ -257,114 +203,10 @@ class PostgresRead(PostgresEvolution):
         )
         return [HistoryRow(r[0], r[1], r[2], r[3] if r[4] is None else orjson.loads(r[4]), r[5]) for r in rows]
 
-    def read_log(self, after_seq: int, limit: int) -> list[Change]:
-        rows = self._all(f"SELECT {LOG_COLUMNS} FROM log WHERE seq > %s ORDER BY seq LIMIT %s", (after_seq, limit))
-        return [change_from_row(row) for row in rows]
-
-    # --- links, cursors, states ---
-
-    def find_link(self, kind: str, key: str) -> str | None:
-        row = self._one("SELECT id FROM link WHERE kind = %s AND key = %s", (kind, key))
-        return None if row is None else str(row[0])
-
-    def list_links(self, kind: str) -> list[tuple[str, str]]:
-        return [(r[0], r[1]) for r in self._all("SELECT key, id FROM link WHERE kind = %s ORDER BY key", (kind,))]
-
-    def find_idempotent(self, key: str) -> bytes | None:
-        row = self._one("SELECT answer FROM idempotent WHERE key = %s", (key,))
-        return None if row is None else bytes(row[0])
-
-    def find_cursor(self, consumer: str) -> int:
-        row = self._one("SELECT seq FROM cursor WHERE consumer = %s", (consumer,))
-        return 0 if row is None else int(row[0])
-
-    def list_cursors(self) -> list[tuple[str, int]]:
-        return [(r[0], r[1]) for r in self._all("SELECT consumer, seq FROM cursor ORDER BY consumer")]
+    # --- states ---
 
     def find_states(self, detector: str, keys: Sequence[str]) -> dict[str, bytes]:
         rows = self._all(
             "SELECT key, document FROM flow_state WHERE detector = %s AND key = ANY(%s)", (detector, list(keys))
         )
         return {key: bytes(document) for key, document in rows}
-
-    def list_wakes(self) -> list[tuple[Instant, str, str]]:
-        rows = self._all(
-            "SELECT wake_at, detector, key FROM flow_state WHERE wake_at IS NOT NULL ORDER BY wake_at, detector, key"
-        )
-        return [(r[0], r[1], r[2]) for r in rows]
-
-    # --- deadlines, outbox, quarantine ---
-
-    def list_due_deadlines(self, now: Instant, limit: int) -> list[DueDeadline]:
-        rows = self._all(
-            "SELECT record_id, name, due_at, action, arguments FROM deadline WHERE due_at <= %s"
-            " ORDER BY due_at, record_id, name LIMIT %s",
-            (now, limit),
-        )
-        return [DueDeadline(r[0], Deadline(r[1], r[2], r[3], orjson.loads(r[4]))) for r in rows]
-
-    def list_deadlines(self, record_id: str) -> list[Deadline]:
-        rows = self._all(
-            "SELECT name, due_at, action, arguments FROM deadline WHERE record_id = %s ORDER BY due_at, name",
-            (record_id,),
-        )
-        return [Deadline(r[0], r[1], r[2], orjson.loads(r[3])) for r in rows]
-
-    def _outbox(self, where: str, values: Sequence[Any]) -> list[OutboxRow]:
-        rows = self._all(
-            "SELECT id, record_id, channel, receiver, reason, state, attempts, next_at, idempotency_key, error, created_at"
-            f" FROM outbox WHERE {where}",
-            values,
-        )
-        return [
-            OutboxRow(r[0], r[1], r[2], r[3], orjson.loads(r[4]), r[5], r[6], r[7], r[8], r[9], r[10]) for r in rows
-        ]
-
-    def list_outbox(self, state: str, limit: int, due_before: Instant | None = None) -> list[OutboxRow]:
-        if due_before is None:
-            return self._outbox("state = %s ORDER BY next_at, id LIMIT %s", (state, limit))
-        return self._outbox("state = %s AND next_at <= %s ORDER BY next_at, id LIMIT %s", (state, due_before, limit))
-
-    def list_outbox_of(self, record_id: str) -> list[OutboxRow]:
-        return self._outbox("record_id = %s ORDER BY id", (record_id,))
-
-    def list_quarantine(self, source: str | None, limit: int, before_id: int | None = None) -> list[QuarantineRow]:
-        where: list[str] = ["true"]
-        values: list[Any] = []
-        if source is not None:
-            where.append("source = %s")
-            values.append(source)
-        if before_id is not None:
-            where.append("id < %s")
-            values.append(before_id)
-        rows = self._all(
-            "SELECT id, source, received_at, code, detail, topic, payload FROM quarantine"
-            f" WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT %s",
-            (*values, limit),
-        )
-        return [QuarantineRow(r[0], r[1], r[2], r[3], r[4], r[5], bytes(r[6])) for r in rows]
-
-    def find_document(self, kind: str, id_: str) -> bytes | None:
-        row = self._one("SELECT body FROM document WHERE kind = %s AND id = %s", (kind, id_))
-        return None if row is None else bytes(row[0])
-
-    def list_documents(self, kind: str) -> list[tuple[str, bytes]]:
-        rows = self._all("SELECT id, body FROM document WHERE kind = %s ORDER BY id", (kind,))
-        return [(r[0], bytes(r[1])) for r in rows]
-
-    # --- notifications ---
-
-    def list_notifications(self, subscription: str, state: str, limit: int, after_no: int = 0) -> list[NotificationRow]:
-        rows = self._all(
-            "SELECT no, subscription, state, first_seq, last_seq, events, body, created_at, error FROM notification"
-            " WHERE subscription = %s AND state = %s AND no > %s ORDER BY no LIMIT %s",
-            (subscription, state, after_no, limit),
-        )
-        return [NotificationRow(r[0], r[1], r[2], r[3], r[4], r[5], bytes(r[6]), r[7], r[8]) for r in rows]
-
-    def count_notifications(self) -> list[tuple[str, str, int, int]]:
-        rows = self._all(
-            "SELECT subscription, state, count(*), sum(events)::bigint FROM notification"
-            " GROUP BY subscription, state ORDER BY subscription, state"
-        )
-        return [(r[0], r[1], r[2], r[3]) for r in rows]

@@ -21,8 +21,9 @@ from madang.model.record import Record
 from madang.model.time import Instant, day_of, parse_instant, render_instant
 from madang.ngsild.query import Query
 from madang.procedure.contract import Deadline
+from madang.stores.reader import in_pieces, marks
 from madang.stores.rows import log_row
-from madang.stores.sqlite.reader import PlaceSlot, SqliteRead, in_pieces, marks
+from madang.stores.sqlite.reader import PlaceSlot, SqliteRead
 from madang.stores.sqlite.schema import HISTORY_DDL
 from madang.stores.stamps import NO_MARKS, Marks, mark_change, resolve
 from madang.stores.temporal import TemporalWrites
