@@ -1,6 +1,9 @@
 """Roles and the permissions they hold. Use cases and procedures name permissions, never roles (DESIGN §2)."""
 
+from msgspec.structs import replace
+
 from madang.model.caller import Caller
+from madang.model.tenant import DEFAULT_TENANT
 
 ENTITY_READ = "entity.read"
 ENTITY_WRITE = "entity.write"
@@ -16,6 +19,7 @@ SOURCE_MANAGE = "source.manage"
 INGEST = "ingest"
 METRICS_READ = "metrics.read"
 TOKEN_MANAGE = "token.manage"
+TENANT_MANAGE = "tenant.manage"
 RECORD_SYSTEM = "record.system"
 
 PERMISSIONS: dict[str, str] = {
@@ -33,6 +37,7 @@ PERMISSIONS: dict[str, str] = {
     INGEST: "send observations",
     METRICS_READ: "read the operating figures",
     TOKEN_MANAGE: "make and revoke tokens",
+    TENANT_MANAGE: "make a tenant by writing into it; with a token of the default tenant, work in every tenant",
     RECORD_SYSTEM: "act as the platform itself: deadlines and housekeeping",
 }
 """Every permission with what it lets one do: the authorisation matrix prints it."""
@@ -72,10 +77,20 @@ def permissions_of(role: str) -> frozenset[str]:
         raise UnknownRole(f"unknown role {role!r}; known: {', '.join(sorted(ROLES))}") from None
 
 
-def caller_of(name: str, role: str, party: str | None = None) -> Caller:
+def caller_of(name: str, role: str, party: str | None = None, tenant: str = DEFAULT_TENANT) -> Caller:
     """The Caller of a token's holder. Raises UnknownRole, and ValueError when a role of outsiders comes without a
     party: without one it would see either everything or nothing."""
     permissions = permissions_of(role)
     if role in PARTY_ROLES and not party:
         raise ValueError(f"role {role!r} acts for a farm, carrier or plant: name it (party=urn:ngsi-ld:…)")
-    return Caller(principal=f"token:{name}", role=role, permissions=permissions, party=party)
+    return Caller(principal=f"token:{name}", role=role, permissions=permissions, tenant=tenant, party=party)
+
+
+def in_tenant(caller: Caller, tenant: str) -> Caller | None:
+    """The caller at work in a tenant; None when it may not: a token works in its own tenant, an administrator's of the
+    default tenant in all."""
+    if caller.tenant == tenant:
+        return caller
+    if caller.tenant == DEFAULT_TENANT and caller.may(TENANT_MANAGE):
+        return replace(caller, tenant=tenant)
+    return None

@@ -10,6 +10,7 @@ from hmac import compare_digest
 
 from msgspec import Struct
 
+from madang.model.tenant import DEFAULT_TENANT
 from madang.model.time import Instant
 
 PREFIX = "mdg_"
@@ -35,6 +36,8 @@ class Token(Struct, frozen=True):
     """None: until revoked."""
     last_used_at: Instant | None = None
     created_by: str = ""
+    tenant: str = DEFAULT_TENANT
+    """Where it works; an administrator's of the default tenant works in all."""
 
     def is_expired(self, now: Instant) -> bool:
         return self.expires_at is not None and now >= self.expires_at

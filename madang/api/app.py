@@ -19,6 +19,7 @@ from madang.hub.deliveries import Deliveries
 from madang.hub.feed import Feed
 from madang.hub.hub import Hub
 from madang.hub.queries.layers import MOVING
+from madang.hub.tenants import Tenants
 
 Stats = Callable[[], Mapping[str, float]]
 
@@ -64,19 +65,22 @@ def create_app(
     *,
     mqtt_stats: Stats | None = None,
     deliveries: Deliveries | None = None,
+    tenants: Tenants | None = None,
 ) -> Application:
-    """The API of a hub. `mqtt_stats`: figures of the MQTT listener, for /metrics. `deliveries`: what sends notifications. It ends with the
-    hub (`hub.on_stop`)."""
+    """The API of a hub. `mqtt_stats`: figures of the MQTT listener, for /metrics. `deliveries`: what sends notifications. `tenants`: the
+    others beside the hub's own. It ends with the hub (`hub.on_stop`)."""
     chosen = settings or ApiSettings()
     moving = {layer.entity_type for layer in hub.registry.layers.values() if layer.style == MOVING}
     feed = Feed(hub.store, hub.clock, moving, hub.forget_label)
     executor = ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="madang-api")
-    state = ApiState(hub, feed, chosen, executor, deliveries)
+    state = ApiState(hub, feed, chosen, executor, deliveries, tenants)
     state.figures.add_hub(hub, feed)
     if mqtt_stats is not None:
         state.figures.add_stats("mqtt", mqtt_stats)
     if deliveries is not None:
         state.figures.add_stats("notify", deliveries.figures)
+    if tenants is not None:
+        state.figures.add_stats("tenants", tenants.figures)
     hub.on_stop(feed.close)
     hub.on_stop(lambda: executor.shutdown(wait=False, cancel_futures=True))
     return Application(state)

@@ -14,19 +14,24 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from madang.access.roles import INGEST, permissions_of
+from madang.access.roles import INGEST, TENANT_MANAGE, in_tenant, permissions_of
 from madang.api import errors
 from madang.api.errors import Problem, problem_of
-from madang.api.route import LOGGED_IN, PUBLIC, Answer, Call, Receive, Route, Scope, Send
+from madang.api.route import ANY, LOGGED_IN, MADE, PUBLIC, Answer, Call, Receive, Route, Scope, Send
 from madang.api.router import Match, Router
 from madang.api.state import ApiState
+from madang.hub.contexts import tenant_of
+from madang.hub.tenants import Tenant
 from madang.hub.tokens import NotAuthenticated
 from madang.hub.words import LANGUAGES
 from madang.model.caller import Caller
+from madang.model.tenant import DEFAULT_TENANT, check_tenant_name, is_tenant_name
+from madang.ngsild.errors import NO_MULTI_TENANT_SUPPORT, NgsiLdError
 
 logger = logging.getLogger(__name__)
 
 COOKIE = "madang_session"
+TENANT_HEADER = "ngsild-tenant"
 PARAMETERS_MAX = 64
 QUERY_LENGTH_MAX = 16_384
 HEADERS_LENGTH_MAX = 65_536
@@ -65,14 +70,19 @@ class Dispatcher:
         self.routes = routes
         self._router = Router(routes)
         self._fallback = fallback
+        self._tenants: dict[str, tuple[Tenant, ApiState]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         sent: list[int] = []
+        tenant = b""
 
         async def counted(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 sent.append(message["status"])
+                if tenant:
+                    # Clause 6.3.14: a tenant in the request "shall also be present in HTTP response", errors too.
+                    message["headers"] = [*message["headers"], (b"ngsild-tenant", tenant)]
             if scope["method"] == "HEAD" and message["type"] == "http.response.body":
                 message = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
             await send(message)
@@ -81,6 +91,8 @@ class Dispatcher:
         lang = [FALLBACK_LANG]
         try:
             headers = _headers(scope)
+            if TENANT_HEADER in headers and is_tenant_name(headers[TENANT_HEADER]):
+                tenant = headers[TENANT_HEADER].encode()
             lang[0] = _language(headers.get("accept-language", ""))
             self._check_host(headers)
             match = self._router.find(_raw_path(scope))
@@ -159,10 +171,14 @@ class Dispatcher:
         cookie = _cookie(headers.get("cookie", ""))
         caller = self._authenticate(route, scope, headers, cookie, path)
         self._authorise(route, caller)
+        state = self.state
         query = parse_query(route, scope.get("query_string", b""))
         if route.tag != "ngsi-ld" and "lang" in query:
             lang[0] = query["lang"]
-        call = Call(self.state, route, scope, receive, headers, path, query, caller, lang[0], cookie)
+        # Last, because a write into a tenant that is not there makes it: what can be refused before is.
+        if TENANT_HEADER in headers or caller.tenant != DEFAULT_TENANT or (route.permission == PUBLIC and path):
+            state, caller = await self._in_tenant(route, caller, headers.get(TENANT_HEADER), path)
+        call = Call(state, route, scope, receive, headers, path, query, caller, lang[0], cookie)
         if route.raw is not None:
             await route.raw(call, send)
             return
@@ -216,6 +232,47 @@ class Dispatcher:
             raise NotAuthenticated("no such source, or the secret is not its own")
         return Caller(principal=f"source:{source.id}", role="source", permissions=frozenset({INGEST}))
 
+    async def _in_tenant(
+        self, route: Route, caller: Caller, asked: str | None, path: dict[str, str]
+    ) -> tuple[ApiState, Caller]:
+        """What answers for the tenant that a request is about, and the caller at work there. `asked`: the header's value. The one
+        place that chooses (ETSI GS CIM 009 clauses 4.14, 5.5.10). Raises Problem 400, 403; NgsiLdError; StoreError."""
+        name = DEFAULT_TENANT if asked is None else asked
+        if route.tag != "ngsi-ld":
+            if name != DEFAULT_TENANT:
+                raise Problem(
+                    400, "no-tenants-here",
+                    "Only paths under /ngsi-ld/ know tenants: leave the header NGSILD-Tenant out, this is the default tenant's.",
+                )  # fmt: skip
+        else:
+            try:
+                check_tenant_name(name)
+            except ValueError as error:
+                raise NgsiLdError(str(error), "NGSILD-Tenant") from None
+            if asked is None and route.permission == PUBLIC and self.state.tenants is not None:
+                named = tenant_of(path.get("id", ""))
+                name = named if named is not None and await self.state.tenants.has(named) else name
+        there = caller if caller is ANONYMOUS else in_tenant(caller, name)
+        if there is None:
+            own = "no tenant" if caller.tenant == DEFAULT_TENANT else f"NGSILD-Tenant: {caller.tenant}"
+            raise Problem(
+                403,
+                "other-tenant",
+                f"Your token works with {own} alone; an administrator of the default tenant works in all.",
+            )
+        if name == DEFAULT_TENANT:
+            return self.state, there
+        tenants = self.state.tenants
+        if tenants is None:
+            raise NgsiLdError("there is the default tenant alone here", "NGSILD-Tenant", NO_MULTI_TENANT_SUPPORT)
+        if route.tenant == ANY and not await tenants.has(name):
+            return self.state, there
+        tenant = await tenants.get(name, make=route.tenant == MADE, refuse=_refusal(there, name))
+        kept = self._tenants.get(name)
+        if kept is None or kept[0] is not tenant:
+            kept = self._tenants[name] = (tenant, self.state.of_tenant(tenant))
+        return kept[1], there
+
     @staticmethod
     def _authorise(route: Route, caller: Caller) -> None:
         if route.permission in (PUBLIC, LOGGED_IN):
@@ -227,6 +284,18 @@ class Dispatcher:
                 403, "forbidden", f"This needs the permission {needed}; your role {caller.role} does not hold it.",
                 permission=needed,
             )  # fmt: skip
+
+
+def _refusal(caller: Caller, tenant: str) -> Problem | None:
+    """Why this caller makes no tenant; None: it may."""
+    if caller.may(TENANT_MANAGE):
+        return None
+    return Problem(
+        403, "forbidden",
+        f"There is no tenant {tenant}, and making one needs the permission {TENANT_MANAGE}, which administrators hold; your role"
+        f" {caller.role} does not. Let an administrator write into it first.",
+        permission=TENANT_MANAGE,
+    )  # fmt: skip
 
 
 # ── reading the request ─────────────────────────────────────────────────────

@@ -70,6 +70,8 @@ _NGSILD_STATUS = {
     "TooComplexQuery": 403,
     "TooManyResults": 403,
     "LdContextNotAvailable": 504,
+    "NoMultiTenantSupport": 501,
+    "NonexistentTenant": 404,
     "NotYet": 501,
 }
 _NGSILD_KIND = {400: "BadRequestData", 404: "ResourceNotFound", 409: "Conflict", 500: "InternalError"}

@@ -16,7 +16,7 @@ from madang.api.handlers.ngsild import (
     subscriptions,
     temporal,
 )
-from madang.api.route import PUBLIC, Param, Route
+from madang.api.route import ANY, MADE, PUBLIC, Param, Route
 from madang.hub.contexts import KINDS
 
 _DETAILS = Param("details", "boolean", "all that is known of it")
@@ -84,7 +84,7 @@ _ENTITIES = (
           entities.query_by_body, data_class="personal", request=dict[str, Any], response=list[dict[str, Any]],
           tag="ngsi-ld", parameters=(*_VIEW, *_PAGE, _SPLIT, *_MAP)),
     Route("POST", "/ngsi-ld/v1/entities", ENTITY_WRITE, "Create an entity (5.6.1)", provision.create_entity,
-          request=dict[str, Any], status=201, tag="ngsi-ld", parameters=(_LOCAL,)),
+          request=dict[str, Any], status=201, tag="ngsi-ld", tenant=MADE, parameters=(_LOCAL,)),
     Route("PUT", _ENTITY, ENTITY_WRITE, "Replace an entity (5.6.18)", provision.replace_entity,
           request=dict[str, Any], status=204, tag="ngsi-ld", parameters=(_TYPE, _LOCAL)),
     Route("PATCH", _ENTITY, ENTITY_WRITE, "Merge an entity (5.6.17): 409 for a record", provision.merge_entity,
@@ -114,9 +114,9 @@ _ATTRIBUTES = (
 _OPERATIONS = "/ngsi-ld/v1/entityOperations"
 _BATCHES = (
     Route("POST", f"{_OPERATIONS}/create", ENTITY_WRITE, "Create many (5.6.7)", batch.create,
-          request=list[dict[str, Any]], response=list[str], status=201, tag="ngsi-ld", parameters=(_LOCAL,)),
+          request=list[dict[str, Any]], response=list[str], status=201, tag="ngsi-ld", tenant=MADE, parameters=(_LOCAL,)),
     Route("POST", f"{_OPERATIONS}/upsert", ENTITY_WRITE, "Create or change many (5.6.8)", batch.upsert,
-          request=list[dict[str, Any]], response=list[str], status=201, tag="ngsi-ld", parameters=(_OPTIONS, _LOCAL)),
+          request=list[dict[str, Any]], response=list[str], status=201, tag="ngsi-ld", tenant=MADE, parameters=(_OPTIONS, _LOCAL)),
     Route("POST", f"{_OPERATIONS}/update", ENTITY_WRITE, "Append attributes to many (5.6.9)", batch.update,
           request=list[dict[str, Any]], status=204, tag="ngsi-ld", parameters=(_OPTIONS, _LOCAL)),
     Route("POST", f"{_OPERATIONS}/merge", ENTITY_WRITE, "Merge many (5.6.20)", batch.merge,
@@ -135,13 +135,13 @@ _DISCOVERY = (
     Route("GET", "/ngsi-ld/v1/attributes/{attr}", ENTITY_READ, "An attribute and the types that have it (5.7.10)",
           discovery.get_attribute, response=dict[str, Any], tag="ngsi-ld", parameters=(_LOCAL,)),
     Route("GET", "/ngsi-ld/v1/info/sourceIdentity", ENTITY_READ, "Who this context source is (5.15.1)",
-          discovery.get_identity, response=dict[str, Any], tag="ngsi-ld"),
+          discovery.get_identity, response=dict[str, Any], tag="ngsi-ld", tenant=ANY),
 )  # fmt: skip
 _CONTEXTS = (
     Route("POST", "/ngsi-ld/v1/jsonldContexts", ENTITY_WRITE, "Host an @context (5.13.2)", contexts.add_context,
-          request=dict[str, Any], status=201, tag="ngsi-ld"),
+          request=dict[str, Any], status=201, tag="ngsi-ld", tenant=MADE),
     Route("GET", "/ngsi-ld/v1/jsonldContexts", ENTITY_READ, "List @contexts (5.13.3)", contexts.list_contexts,
-          response=list[Any], tag="ngsi-ld", parameters=(_DETAILS, Param("kind", description="only these", choices=KINDS))),
+          response=list[Any], tag="ngsi-ld", tenant=ANY, parameters=(_DETAILS, Param("kind", description="only these", choices=KINDS))),
     Route("GET", "/ngsi-ld/v1/jsonldContexts/{id}", PUBLIC, "Serve an @context (5.13.4): who got an answer in it may read it",
           contexts.serve_context, data_class="public", response=dict[str, Any], tag="ngsi-ld", parameters=(_DETAILS,)),
     Route("DELETE", "/ngsi-ld/v1/jsonldContexts/{id}", ENTITY_WRITE, "Delete an @context, or fetch it again (5.13.5)",
@@ -152,7 +152,7 @@ _CONTEXTS = (
 _SOURCE = (Param("options", "list", "sysAttrs, count", choices=("sysAttrs", "count")),)
 _REGISTRATIONS = (
     Route("POST", "/ngsi-ld/v1/csourceRegistrations", SOURCE_MANAGE, "Register a context source (5.9.2)",
-          registrations.create_registration, request=dict[str, Any], status=201, tag="ngsi-ld"),
+          registrations.create_registration, request=dict[str, Any], status=201, tag="ngsi-ld", tenant=MADE),
     Route("GET", "/ngsi-ld/v1/csourceRegistrations", SOURCE_READ, "Query registrations (5.10.2)",
           registrations.query_registrations, response=list[dict[str, Any]], tag="ngsi-ld",
           parameters=(Param("type", description="type selection"), Param("id", "list", "ids of entities"),
@@ -179,7 +179,7 @@ _REGISTRATIONS = (
 _SUBSCRIPTIONS = "/ngsi-ld/v1/csourceSubscriptions"
 _SUBSCRIPTIONS_TO = (
     Route("POST", _SUBSCRIPTIONS, SOURCE_MANAGE, "Subscribe to registrations (5.11.2)",
-          registration_subscriptions.create_subscription, request=dict[str, Any], status=201, tag="ngsi-ld"),
+          registration_subscriptions.create_subscription, request=dict[str, Any], status=201, tag="ngsi-ld", tenant=MADE),
     Route("GET", _SUBSCRIPTIONS, SOURCE_READ, "Subscriptions to registrations (5.11.5)",
           registration_subscriptions.query_subscriptions, response=list[dict[str, Any]], tag="ngsi-ld",
           parameters=(Param("limit", "integer", "subscriptions at most", default=100, minimum=1, maximum=1_000),
@@ -195,7 +195,7 @@ _SUBSCRIPTIONS_TO = (
 
 _ENTITY_SUBSCRIPTIONS = (
     Route("POST", "/ngsi-ld/v1/subscriptions", ENTITY_READ, "Subscribe to changes (5.8.1): with the caller's own eyes",
-          subscriptions.create_subscription, request=dict[str, Any], status=201, tag="ngsi-ld"),
+          subscriptions.create_subscription, request=dict[str, Any], status=201, tag="ngsi-ld", tenant=MADE),
     Route("GET", "/ngsi-ld/v1/subscriptions", ENTITY_READ, "Query subscriptions (5.8.4): one's own, staff all",
           subscriptions.query_subscriptions, response=list[dict[str, Any]], tag="ngsi-ld",
           parameters=(Param("limit", "integer", "subscriptions at most", default=100, minimum=1,
@@ -231,7 +231,7 @@ _EVOLUTIONS = (
           "Query the evolution of entities by a body (5.7.4, 6.24)", temporal.query_by_body, data_class="personal",
           request=dict[str, Any], response=list[dict[str, Any]], tag="ngsi-ld", parameters=(*_TIMES, *_PAGE, *_MAP)),
     Route("POST", _TEMPORAL, ENTITY_WRITE, "Create the evolution of an entity, or add to it (5.6.11)",
-          temporal.put_evolution, request=dict[str, Any], status=201, tag="ngsi-ld", parameters=(_LOCAL,)),
+          temporal.put_evolution, request=dict[str, Any], status=201, tag="ngsi-ld", tenant=MADE, parameters=(_LOCAL,)),
     Route("DELETE", f"{_TEMPORAL}/{{id}}", ENTITY_WRITE, "Delete the evolution of an entity (5.6.16)",
           temporal.delete_evolution, status=204, tag="ngsi-ld", parameters=(_LOCAL,)),
     Route("POST", f"{_TEMPORAL}/{{id}}/attrs", ENTITY_WRITE, "Add instances to an evolution (5.6.12)",

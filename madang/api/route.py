@@ -116,6 +116,10 @@ PUBLIC, LOGGED_IN = "", "*"
 """`permission` of routes that anybody may ask, and of those that any logged-in caller may."""
 
 
+KNOWN, MADE, ANY = "known", "made", "any"
+"""The tenant that a request names must exist; is made when it does not exist (clause 5.5.10); need not exist."""
+
+
 class Route(Struct, frozen=True):
     """A row of the table: everything that is generated, checked or documented about a path."""
 
@@ -147,6 +151,8 @@ class Route(Struct, frozen=True):
     """Takes a token as the password of HTTP Basic too, for programs that know no other way. Never where something is written: browsers
     send such credentials by themselves."""
     tag: str = ""
+    tenant: str = KNOWN
+    """Of NGSI-LD rows: `KNOWN`, `MADE` or `ANY`. The others are the default tenant's."""
     head: bool = True
     """A GET may be asked with HEAD; not so a stream without end."""
 
@@ -189,6 +195,12 @@ class Call:
     @property
     def hub(self) -> Hub:
         return self.state.hub
+
+    @property
+    def has_tenant(self) -> bool:
+        """False on a route for `ANY` tenant when the caller's is not there: `hub` is the default tenant's then, whose data the answer must
+        not show."""
+        return self.caller.tenant == self.hub.tenant
 
     @property
     def address(self) -> str:

@@ -14,6 +14,7 @@ from madang.hub.entities import Entities
 from madang.hub.evolution import Evolutions
 from madang.hub.feed import Feed
 from madang.hub.hub import Hub
+from madang.hub.tenants import Tenant, Tenants
 
 
 class RenderedLayer(Struct, frozen=True):
@@ -62,14 +63,23 @@ class ApiState:
         "settings",
         "stopping",
         "summaries",
+        "tenants",
     )
 
     def __init__(
-        self, hub: Hub, feed: Feed, settings: ApiSettings, executor: Executor, deliveries: Deliveries | None = None
+        self,
+        hub: Hub,
+        feed: Feed,
+        settings: ApiSettings,
+        executor: Executor,
+        deliveries: Deliveries | None = None,
+        tenants: Tenants | None = None,
     ) -> None:
         self.hub = hub
         self.deliveries = deliveries
         """None where nothing is sent (tests of other things)."""
+        self.tenants = tenants
+        """None where there is the default tenant alone."""
         self.feed = feed
         self.settings = settings
         self.entities = Entities(hub.store, hub.registry)
@@ -85,3 +95,11 @@ class ApiState:
         """The last batch of moves and its JSON, made once for all streams that see all of it."""
         self.stopping = asyncio.Event()
         """Set when the server stops: open streams end."""
+
+    def of_tenant(self, tenant: Tenant) -> "ApiState":
+        """What the API shares about another tenant: all of it the tenant's, but settings, threads and figures. Its feed never starts:
+        streams are the default tenant's."""
+        feed = Feed(tenant.store, tenant.hub.clock, ())
+        state = ApiState(tenant.hub, feed, self.settings, self.executor, tenant.deliveries)
+        state.figures, state.stopping = self.figures, self.stopping
+        return state

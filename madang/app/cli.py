@@ -221,14 +221,20 @@ def evaluate(service: str, seed: int, days: int, trucks: int, enriched: bool, de
     help="admin, operator, officer, carrier, farm, plant, viewer, source.",
 )
 @click.option("--party", default=None, help="Id of the carrier, farm or plant that the token acts for.")
+@click.option(
+    "--tenant",
+    default="default",
+    show_default=True,
+    help="Where the token works. An admin's of the default tenant works in all tenants.",
+)
 @_data_option
 @click.option("--store", default="", help=STORE_HELP)
-def token(name: str, role: str, party: str | None, data: Path, store: str) -> None:
+def token(name: str, role: str, party: str | None, tenant: str, data: Path, store: str) -> None:
     """Make a token and print it: it is shown this once. Works whether a server runs on the folder or not."""
     from madang.app.tokens import make_token
 
     try:
-        click.echo(make_token(data, name, role, party, store))
+        click.echo(make_token(data, name, role, party, store, tenant))
     except (ValueError, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
 

@@ -101,6 +101,10 @@ def _server(data: Path) -> Iterator[Check]:
     yield Check("ok", "server", f"{status['url']}  MQTT port {status['mqtt_port']}")
     if status["failure"]:
         yield Check("fail", "store", status["failure"])
+    for failure in status["closed_tenants"]:
+        yield Check("fail", "tenant", failure)
+    if status["tenants"]:
+        yield Check("ok", "tenants", f"{len(status['tenants'])} open: {', '.join(status['tenants'])}")
     lag = status["flow"]["lag"]
     yield Check("ok" if lag < 5_000 else "warn", "detectors", f"{lag:.0f} changes behind")
     for paused in status["paused"]:

@@ -9,23 +9,26 @@ from typing import Any
 
 import structlog
 import uvicorn
+from msgspec.structs import replace
 
 from madang.api.app import ApiSettings, create_app
 from madang.app.clocks import SystemClock
 from madang.app.control import Handler, serve_control
 from madang.app.services import load_services
 from madang.app.settings import LOOPBACKS, Settings, check_anonymous
-from madang.app.stores import is_shared, open_store
+from madang.app.stores import is_shared, open_store, tenant_stores
 from madang.connectors.http_client import HttpClient
 from madang.connectors.mqtt_listener import MqttListener
 from madang.connectors.notify_http import HttpNotifier
 from madang.connectors.notify_mqtt import MqttNotifier
-from madang.hub.deliveries import Deliveries
+from madang.hub.deliveries import Deliveries, NotificationSender
 from madang.hub.hub import City, Hub
 from madang.hub.outbox import ConsoleSender, FileSender, OutboxWorker
-from madang.hub.ports import Clock
+from madang.hub.ports import Clock, Store
+from madang.hub.tenants import RUNNING_MAX, Tenants
 from madang.hub.tokens import TokenExists
 from madang.model.caller import SYSTEM
+from madang.model.tenant import DEFAULT_TENANT
 from madang.stores.folder import lock_folder
 from madang.wire.source import Source
 
@@ -88,10 +91,9 @@ class Server:
             {"console": ConsoleSender(), "sms": FileSender(settings.data / "outbox", self.hub.words)},
             leads=self.hub.leads,
         )
-        http = HttpNotifier(allow_private=settings.allow_private_addresses)
-        mqtt = MqttNotifier(allow_private=settings.allow_private_addresses)
-        self.deliveries = Deliveries(
-            self.hub, {"http": http, "https": http, "mqtt": mqtt, "mqtts": mqtt}, base_url=lambda: self.url
+        self.deliveries = Deliveries(self.hub, self._senders(), base_url=lambda: self.url)
+        self.tenants = Tenants(
+            tenant_stores(settings.store, settings.data, self.hub.clock, durable=durable), self._make_tenant
         )
         self._stopping = asyncio.Event()
         self._http: uvicorn.Server | None = None
@@ -117,6 +119,27 @@ class Server:
             return token
         return path.read_text().strip() if path.exists() else ""
 
+    def _senders(self) -> dict[str, NotificationSender]:
+        http = HttpNotifier(allow_private=self.settings.allow_private_addresses)
+        mqtt = MqttNotifier(allow_private=self.settings.allow_private_addresses)
+        return {"http": http, "https": http, "mqtt": mqtt, "mqtts": mqtt}
+
+    def _make_tenant(self, name: str, store: Store) -> tuple[Hub, Deliveries]:
+        """What a tenant works with. It has the sectors' types, so that what may be seen is the same, and neither their detectors nor
+        sources: connectors and the console are the default tenant's."""
+        hub = Hub(
+            store,
+            self.hub.clock,
+            [replace(service, detectors=(), sources=()) for service in self.hub.services],
+            self.hub.city,
+            real_clock=self.hub.real_clock,
+            http=HttpClient(allow_private=self.settings.allow_private_addresses),
+            log_days=self.settings.log_days,
+            tenant=name,
+            above=self.hub,
+        )
+        return hub, Deliveries(hub, self._senders(), base_url=lambda: self.url, running_max=RUNNING_MAX)
+
     # --- life ---
 
     async def __aenter__(self) -> "Server":
@@ -137,6 +160,7 @@ class Server:
             self._beside = [
                 asyncio.create_task(self.hub.registration_subscriptions.run(), name="registrations"),
                 asyncio.create_task(self.hub.run_shared(), name="shared"),
+                asyncio.create_task(self.tenants.run(), name="tenants"),
             ]
             await self.deliveries.start()
         except BaseException:
@@ -154,7 +178,9 @@ class Server:
         # With nobody logged in, a page elsewhere must not reach the server by a name that it made lead here (DNS rebinding).
         hosts = (*LOOPBACKS, "[::1]") if role else ()
         settings = ApiSettings(anonymous_role=role, hosts=hosts, temporal_page=self.settings.temporal_page)
-        app = create_app(self.hub, settings, mqtt_stats=self.mqtt.stats, deliveries=self.deliveries)
+        app = create_app(
+            self.hub, settings, mqtt_stats=self.mqtt.stats, deliveries=self.deliveries, tenants=self.tenants
+        )
         self._stop_streams = app.stop_streams
         config = uvicorn.Config(
             app,
@@ -209,6 +235,7 @@ class Server:
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await asyncio.wait_for(task, 8)
+        await self.tenants.stop()
         await asyncio.to_thread(self.hub.stop)
         await asyncio.to_thread(self.store.close)
         self._unlock()
@@ -223,7 +250,8 @@ class Server:
     def _control_handlers(self) -> dict[str, Handler]:
         async def token(request: dict[str, Any]) -> dict[str, Any]:
             name, role, party = str(request["name"]), str(request["role"]), request.get("party")
-            secret = await asyncio.to_thread(self.hub.tokens.create, SYSTEM, name, role, party)
+            tenant = str(request.get("tenant", DEFAULT_TENANT))
+            secret = await asyncio.to_thread(self.hub.tokens.create, SYSTEM, name, role, party, tenant=tenant)
             return {"token": secret}
 
         async def status(_: dict[str, Any]) -> dict[str, Any]:
@@ -234,6 +262,8 @@ class Server:
                 "flow": self.hub.flow.figures(),
                 "leads": self.hub.leads(),
                 "failure": self.store.failure,
+                "tenants": [tenant.name for tenant in self.tenants.list_open()],
+                "closed_tenants": self.tenants.list_failures(),
                 "paused": [f"{p.detector}/{p.key}: {p.error}" for p in self.hub.flow.runner.list_paused()],
             }
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from madang.hub.ports import Clock, Store, StoreError
+from madang.hub.ports import Clock, Store, StoreError, TenantStores
 from madang.stores.sqlite import SqliteStore
+from madang.stores.sqlite.tenants import SqliteTenants
 
 SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
@@ -30,6 +31,15 @@ def open_store(store: str, data: Path, clock: Clock, *, durable: bool = True) ->
     if store and not store.startswith(SQLITE):
         raise StoreError(f"--store {store!r}: known are {SQLITE}FOLDER and {POSTGRES[0]}USER@HOST/DATABASE")
     return SqliteStore(folder_of(store, data), clock, durable=durable)
+
+
+def tenant_stores(store: str, data: Path, clock: Clock, *, durable: bool = True) -> TenantStores:
+    """Where the tenants are kept whose default one `open_store` opens."""
+    if is_shared(store):
+        from madang.stores.postgres.tenants import PostgresTenants
+
+        return PostgresTenants(store, clock, durable=durable)
+    return SqliteTenants(folder_of(store, data), clock, durable=durable)
 
 
 def missing_driver(error: ImportError) -> str:

@@ -10,18 +10,19 @@ from madang.hub.ports import Store
 from madang.hub.sources import Sources
 from madang.hub.tokens import Tokens
 from madang.model.caller import SYSTEM
+from madang.model.tenant import DEFAULT_TENANT
 
 
-def make_token(data: Path, name: str, role: str, party: str | None, at: str = "") -> str:
-    """Make a token. Raises RuntimeError with the reason when the server refuses, ValueError when the folder is unused or the
-    names are wrong."""
-    request = {"command": "token", "name": name, "role": role, "party": party}
+def make_token(data: Path, name: str, role: str, party: str | None, at: str = "", tenant: str = DEFAULT_TENANT) -> str:
+    """Make a token that works in a tenant. Raises RuntimeError with the reason when the server refuses, ValueError when the folder is
+    unused or the names are wrong."""
+    request = {"command": "token", "name": name, "role": role, "party": party, "tenant": tenant}
     try:
         return str(ask_server(data, request)["token"])
     except NoServer:
         store = _open(data, at)
     try:
-        return Tokens(store, SystemClock(), secrets.token_bytes).create(SYSTEM, name, role, party)
+        return Tokens(store, SystemClock(), secrets.token_bytes).create(SYSTEM, name, role, party, tenant=tenant)
     except Exception as error:
         raise RuntimeError(str(error)) from error
     finally:

@@ -27,6 +27,7 @@ from msgspec.structs import replace
 
 from madang.hub.http import Http, HttpFailed
 from madang.hub.ports import Clock, Store, StoreError, Tx
+from madang.model.tenant import is_tenant_name
 from madang.model.time import SECOND, Instant
 from madang.ngsild.context import CORE, Context, check_members, compile_context
 from madang.ngsild.core_context import CORE_CONTEXT, CORE_TERMS, is_core_context
@@ -63,6 +64,7 @@ RETRY_AFTER = 5 * SECOND
 FAILURES_MAX = 1_000
 
 _KIND = "context"
+_URN = "urn:ngsi-ld:Context:"
 _OWN = re.compile(r"https?://[^/]+" + re.escape(PATH) + r"([^/?#]+)\Z")
 
 
@@ -433,7 +435,17 @@ def _canonical(value: Any) -> bytes:
 
 
 def _urn(text: str) -> str:
-    return f"urn:ngsi-ld:Context:{text}"
+    return f"{_URN}{text}"
+
+
+def tenant_of(entry_id: str) -> str | None:
+    """The tenant that the local id of an @context names (`Hub` makes them so); None for the default one's.
+
+    >>> tenant_of("urn:ngsi-ld:Context:jeju.0f1e")
+    'jeju'
+    """
+    tenant, dot, _ = entry_id.removeprefix(_URN).partition(".")
+    return tenant if dot and entry_id.startswith(_URN) and is_tenant_name(tenant) else None
 
 
 def _unavailable(detail: str) -> NgsiLdError:

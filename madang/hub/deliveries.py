@@ -149,6 +149,7 @@ class Deliveries:
         jitter: Callable[[], float] | None = None,
         wait_first_s: float = WAIT_FIRST_S,
         wait_max_s: float = WAIT_MAX_S,
+        running_max: int = RUNNING_MAX,
     ) -> None:
         """`senders`: by the scheme of the address. `base_url`: how this server is reached, for @contexts that it hosts. `jitter`: numbers
         in [0, 1) that spread retries."""
@@ -161,7 +162,7 @@ class Deliveries:
         self._wait_max_s = wait_max_s
         self._lanes: dict[str, _Lane] = {}
         self._receivers: defaultdict[str, _Receiver] = defaultdict(_Receiver)
-        self._running = asyncio.Semaphore(RUNNING_MAX)
+        self._running = asyncio.Semaphore(running_max)
         self._outcomes: list[_Outcome] = []
         self._room = asyncio.Event()
         self._room.set()
@@ -385,7 +386,9 @@ class Deliveries:
         endpoint = subscription.endpoint
         context = subscription.view.context
         id_ = notification_id(definition, row)
-        headers = [*endpoint.headers, ("Content-Type", endpoint.accept)]
+        own = self._hub.tenant_headers()
+        headers = [h for h in endpoint.headers if not own or h[0].lower() != "ngsild-tenant"]
+        headers += [*own, ("Content-Type", endpoint.accept)]
         if endpoint.accept != JSON_LD:
             headers.append(("Link", await self._link(context)))
         headers += [("Idempotency-Key", id_), ("Madang-Attempt", str(attempt))]

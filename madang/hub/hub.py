@@ -36,6 +36,7 @@ from madang.hub.trim import KEEP_DAYS, LogTrim
 from madang.hub.words import LABEL_ATTRIBUTES, Words
 from madang.model.entity import Attributes, value_of
 from madang.model.finding import Finding
+from madang.model.tenant import DEFAULT_TENANT
 from madang.model.time import DAY, MINUTE, SECOND, Instant, day_of
 from madang.procedure.incident import INCIDENT
 from madang.services.contract import Service
@@ -87,9 +88,13 @@ class Hub:
         http: Http | None = None,
         extra_detectors: Iterable[Any] = (),
         log_days: int = KEEP_DAYS,
+        tenant: str = DEFAULT_TENANT,
+        above: "Hub | None" = None,
     ) -> None:
-        """`log_days`: how long changes stay in the log, see `madang.hub.trim`."""
+        """`log_days`: how long changes stay in the log, see `madang.hub.trim`. `above`: the default tenant's hub, for the hub of another
+        `tenant`: tokens are kept there, and the broker's name."""
         services = tuple(services)
+        self.tenant = tenant
         self.store = store
         self.clock = clock
         self.real_clock = real_clock or clock
@@ -100,14 +105,21 @@ class Hub:
             [*INCIDENT_PARAMETERS, *SILENCE_PARAMETERS, *(p for s in services for p in s.parameters)]
         )
         self.words = Words(services, time_zone=city.time_zone, record_types=(INCIDENT,), find_label=self.find_label)
-        self.tokens = Tokens(store, self.real_clock, secrets.token_bytes)
+        self.tokens: Tokens = Tokens(store, self.real_clock, secrets.token_bytes) if above is None else above.tokens
         self.sources = Sources(store, clock, secrets.token_hex)
-        self.contexts = Contexts(store, self.real_clock, http, lambda: secrets.token_hex(16))
+        self.contexts = Contexts(store, self.real_clock, http, self._new_context_id)
         self.registrations = Registrations(store, self.real_clock, lambda: secrets.token_hex(16))
         self.registration_subscriptions = RegistrationSubscriptions(
-            store, self.real_clock, self.registrations, self.contexts, http, lambda: secrets.token_hex(16), self.leads
+            store,
+            self.real_clock,
+            self.registrations,
+            self.contexts,
+            http,
+            lambda: secrets.token_hex(16),
+            self.leads,
+            headers=self.tenant_headers(),
         )
-        self.alias = self._alias()
+        self.alias: str = self._alias() if above is None else alias_of(above.alias, tenant)
         self.federation = Federation(self.registrations, self.contexts, http, self.real_clock, self.alias)
         self.entity_maps = EntityMaps(store, self.real_clock, lambda: secrets.token_hex(16))
         self.subscriptions = Subscriptions(store, self.real_clock, self.contexts, lambda: secrets.token_hex(16))
@@ -128,10 +140,21 @@ class Hub:
         store.subscribe_documents(self._changed_kinds.add)
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
+        self._tick_s = TICK_S
         self._on_stop: list[Callable[[], None]] = []
         self._last_status: Instant = 0
         self._last_housekeeping_day = ""
         self._labels: dict[str, str] = {}
+
+    def tenant_headers(self) -> tuple[tuple[str, str], ...]:
+        """What a notification says of whose it is (clause 6.3.14); nothing for the default tenant."""
+        return () if self.tenant == DEFAULT_TENANT else (("NGSILD-Tenant", self.tenant),)
+
+    def _new_context_id(self) -> str:
+        """The secret part of the id of an @context. It names its tenant: who follows an address from a Link header sends no other
+        header."""
+        random = secrets.token_hex(16)
+        return random if self.tenant == DEFAULT_TENANT else f"{self.tenant}.{random}"
 
     def _alias(self) -> str:
         """The name of this broker among others: in Via it tells a loop, so no two may have the same (6.3.18)."""
@@ -156,9 +179,14 @@ class Hub:
 
     # --- life ---
 
-    def start(self) -> None:
-        """Start the background threads: detectors, and the ticker of deadlines and timers."""
-        for name, target in (("madang-flow", self._flow_loop), ("madang-ticker", self._tick_loop)):
+    def start(self, *, detect: bool = True, tick_s: float = TICK_S) -> None:
+        """Start the background threads: detectors (not where there are none: `detect` False), and the ticker of deadlines and timers,
+        which looks every `tick_s`."""
+        self._tick_s = tick_s
+        if not detect:
+            self.flow.stand_by()  # Its place is never committed, so it keeps nothing in the log.
+        loops = [("madang-ticker", self._tick_loop)] + ([("madang-flow", self._flow_loop)] if detect else [])
+        for name, target in loops:
             thread = threading.Thread(target=target, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -215,7 +243,7 @@ class Hub:
         return self.store.leads(ROLE)
 
     def _tick_loop(self) -> None:
-        while not self._stop.wait(TICK_S):
+        while not self._stop.wait(self._tick_s):
             try:
                 self._take_in_documents()
                 if self.leads():
@@ -256,7 +284,7 @@ class Hub:
         kinds = {self._changed_kinds.pop() for _ in range(len(self._changed_kinds))}
         if kinds & {"", SOURCE_KIND}:
             self.sources.reload()
-        if kinds & {"", TOKEN, SESSION}:
+        if kinds & {"", TOKEN, SESSION} and self.tenant == DEFAULT_TENANT:
             self.tokens.reload()
 
     def _tick_beside(self) -> None:
@@ -342,3 +370,9 @@ class Hub:
 
         self._labels.clear()
         return self.store.write(op)
+
+
+def alias_of(broker: str, tenant: str) -> str:
+    """The name of a tenant among context sources (clause 5.2.40: it "shall be identifying a specific Tenant"). Derived from the
+    broker's own, so that one can be told before the tenant exists; no tenant's name holds a dot."""
+    return broker if tenant == DEFAULT_TENANT else f"{broker}.{tenant}"

@@ -405,7 +405,7 @@ class Matcher:
                 self._callers.clear()
                 self._looks_at = self._perf()
             if key not in self._callers:
-                self._callers[key] = acting_caller(self._hub.tokens, creator)
+                self._callers[key] = acting_caller(self._hub.tokens, creator, self._hub.tenant)
             caller = self._callers[key]
             self._looks[key] = None if caller is None else Look(self._hub, caller, "en", read)
         return self._looks[key]
@@ -463,7 +463,7 @@ class Matcher:
         """Queue once more what the log's changes from `from_seq` to `to_seq` (to the end) are to the subscription, as it is now and
         without throttling; new notifications, after those that wait. Stops when the queue is full. Blocks; any thread."""
         id_ = definition.id
-        caller = acting_caller(self._hub.tokens, definition.kept.creator)
+        caller = acting_caller(self._hub.tokens, definition.kept.creator, self._hub.tenant)
         past = Past()
         seq, end = from_seq - 1, self.seq if to_seq is None else min(to_seq, self.seq)
         queued = 0

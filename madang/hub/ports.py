@@ -544,3 +544,18 @@ class Store(Protocol):
     def close(self) -> None:
         """Finish what is queued, checkpoint, let go of the folder."""
         ...
+
+
+class TenantStores(Protocol):
+    """A store of its own for each tenant but the default one. Blocks; any thread."""
+
+    is_shared: bool
+    """Other processes may make tenants too."""
+
+    def list_names(self) -> list[str]:
+        """Tenants that there are, sorted. Raises StoreError."""
+        ...
+
+    def open(self, name: str) -> Store:
+        """The tenant's store; made when there is none. Raises StoreError with what to do."""
+        ...

@@ -71,8 +71,9 @@ class RegistrationSubscriptions:
         http: Http | None,
         new_id: Callable[[], str],
         leads: Callable[[], bool] = lambda: True,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        """`leads`: is this the one of several processes on the store that keeps the intervals?"""
+        """`leads`: is this the one of several processes on the store that keeps the intervals? `headers`: of every notification."""
         self._store = store
         self._clock = clock
         self._registrations = registrations
@@ -80,6 +81,7 @@ class RegistrationSubscriptions:
         self._http = http
         self._new_id = new_id
         self._leads = leads
+        self._headers = dict(headers)
         self._changes = 0
         """Counts the beginning and the end of every change made here."""
         self._all: dict[str, Kept] = {}
@@ -276,7 +278,9 @@ class RegistrationSubscriptions:
     async def _send(self, endpoint: dict[str, Any], context: Context, body: dict[str, Any]) -> bool:
         if self._http is None:
             return False
-        headers = {pair["key"]: pair["value"] for pair in endpoint.get("receiverInfo", ())}
+        own = {name.lower() for name in self._headers}
+        given = {pair["key"]: pair["value"] for pair in endpoint.get("receiverInfo", ())}
+        headers = {name: value for name, value in given.items() if name.lower() not in own} | self._headers
         link = link_of(context)
         in_body = endpoint.get("accept") == "application/ld+json" or (link is None and not context.is_core)
         headers["Content-Type"] = "application/ld+json" if in_body else "application/json"

@@ -20,7 +20,7 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from madang.access.roles import SOURCE_MANAGE, SOURCE_READ, permissions_of
+from madang.access.roles import SOURCE_MANAGE, SOURCE_READ, in_tenant, permissions_of
 from madang.hub.contexts import Contexts, one_address
 from madang.hub.ports import Clock, NotificationRow, Read, Store, StoreError, Tx
 from madang.hub.tokens import Tokens
@@ -398,14 +398,16 @@ def sees_subscription(caller: Caller, definition: Definition) -> bool:
     return owns(caller, definition) or (caller.party is None and caller.may(SOURCE_READ))
 
 
-def acting_caller(tokens: Tokens, creator: Creator) -> Caller | None:
-    """Who a subscription acts as: its creator with what the creator may now; None when the creator's token is no more."""
+def acting_caller(tokens: Tokens, creator: Creator, tenant: str) -> Caller | None:
+    """Who a subscription of this tenant acts as: its creator with what the creator may now; None when the creator's token is no more,
+    or is of another tenant now."""
     kind, _, name = creator.principal.partition(":")
     if kind == "token" and name:
-        return tokens.find_caller(name)
+        caller = tokens.find_caller(name)
+        return None if caller is None else in_tenant(caller, tenant)
     if creator.role == "system":
         return None
-    return Caller(creator.principal, creator.role, permissions_of(creator.role), party=creator.party)
+    return Caller(creator.principal, creator.role, permissions_of(creator.role), tenant, party=creator.party)
 
 
 def build_index(definitions: Iterable[Definition]) -> Index:

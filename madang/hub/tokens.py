@@ -24,6 +24,7 @@ from madang.access.tokens import (
 )
 from madang.hub.ports import Clock, Store, Tx
 from madang.model.caller import Caller
+from madang.model.tenant import DEFAULT_TENANT, check_tenant_name
 from madang.model.time import HOUR, MINUTE, SECOND, Instant
 
 TOKEN, SESSION = "token", "session"
@@ -88,13 +89,20 @@ class Tokens:
     # ── managing ────────────────────────────────────────────────────────────
 
     def create(
-        self, caller: Caller, name: str, role: str, party: str | None = None, expires_at: Instant | None = None
+        self,
+        caller: Caller,
+        name: str,
+        role: str,
+        party: str | None = None,
+        expires_at: Instant | None = None,
+        tenant: str = DEFAULT_TENANT,
     ) -> str:
         """Make a token and return it: the only time it can be seen. Durable when this returns.
 
-        Raises UnknownRole, ValueError (bad name, a party role without party), TokenExists, TokenForbidden."""
+        Raises UnknownRole, ValueError (bad name, bad tenant, a party role without party), TokenExists, TokenForbidden."""
         self._require(caller)
         check_name(name)
+        check_tenant_name(tenant)
         permissions_of(role)
         caller_of(name, role, party)
         secret = render_token(self._random_bytes(RANDOM_BYTES))
@@ -106,6 +114,7 @@ class Tokens:
             party=party,
             expires_at=expires_at,
             created_by=caller.principal,
+            tenant=tenant,
         )
 
         def op(tx: Tx) -> None:
@@ -154,7 +163,7 @@ class Tokens:
             token = self._find_token(hash_secret(secret), now)
             if token is not None:
                 self._touch(token, now)
-                return caller_of(token.name, token.role, token.party)
+                return _caller(token)
         self._check_failures(address, now)
         self._note_failure(address, now)
         raise NotAuthenticated("the token is not valid (mistyped, expired or revoked)")
@@ -166,11 +175,14 @@ class Tokens:
             self._load(now=now)
         with self._lock:
             token = next((t for t in self._tokens.values() if t.name == name), None)
-        return None if token is None or token.is_expired(now) else caller_of(token.name, token.role, token.party)
+        return None if token is None or token.is_expired(now) else _caller(token)
 
     def open_session(self, secret: str, address: str = "") -> tuple[str, Session]:
-        """Log in: the cookie's value and the session. Raises as `authenticate` does."""
-        self.authenticate(secret, address)
+        """Log in: the cookie's value and the session. Raises as `authenticate` does, and TokenForbidden for a token of a tenant
+        that has no console."""
+        caller = self.authenticate(secret, address)
+        if caller.tenant != DEFAULT_TENANT:
+            raise TokenForbidden(f"this token is of tenant {caller.tenant}: the console shows the default tenant alone")
         now = self._clock.now()
         value = render_token(self._random_bytes(RANDOM_BYTES))
         token_hash = hash_secret(secret)
@@ -215,7 +227,7 @@ class Tokens:
         if token is None:
             raise NotAuthenticated("the session's token was revoked or has expired")
         self._touch(token, now)
-        return caller_of(token.name, token.role, token.party)
+        return _caller(token)
 
     def close_session(self, value: str) -> None:
         """Log out. An unknown session is no error."""
@@ -302,3 +314,7 @@ class Tokens:
             self._failures.move_to_end(address)
             while len(self._failures) > ADDRESSES_MAX:
                 self._failures.popitem(last=False)
+
+
+def _caller(token: Token) -> Caller:
+    return caller_of(token.name, token.role, token.party, token.tenant)

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-DEFAULT_TENANT = "default"
+from madang.model.tenant import DEFAULT_TENANT
 
 
 class Caller(Struct, frozen=True):
@@ -13,6 +13,7 @@ class Caller(Struct, frozen=True):
     role: str
     permissions: frozenset[str]
     tenant: str = DEFAULT_TENANT
+    """Whose data the call is about."""
     purpose: str = ""
     """Why personal data is looked at; empty where none is needed."""
     case: str = ""

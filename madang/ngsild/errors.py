@@ -9,6 +9,8 @@ CONFLICT = "Conflict"
 RESOURCE_NOT_FOUND = "ResourceNotFound"
 LD_CONTEXT_NOT_AVAILABLE = "LdContextNotAvailable"
 TOO_COMPLEX_QUERY = "TooComplexQuery"
+NO_MULTI_TENANT_SUPPORT = "NoMultiTenantSupport"
+NONEXISTENT_TENANT = "NonexistentTenant"
 NOT_YET = "NotYet"
 """Ours: the standard has it, Madang does not have it yet. Answered as 501."""
 

@@ -8,6 +8,7 @@ from madang.api.errors import Problem
 from madang.api.route import Answer, Call
 from madang.hub.queries.answers import Me
 from madang.hub.tokens import SESSION_LIFE
+from madang.model.tenant import DEFAULT_TENANT
 from madang.model.time import SECOND, parse_instant, render_instant
 
 
@@ -26,6 +27,8 @@ class NewToken(Struct, forbid_unknown_fields=True):
     """Entity id of the farm, carrier or plant that the holder acts for; needed by those roles."""
     expires_at: str | None = None
     """RFC 3339; null: until revoked."""
+    tenant: str = DEFAULT_TENANT
+    """Where it works, over NGSI-LD with the header NGSILD-Tenant."""
 
 
 class MadeToken(Struct):
@@ -45,6 +48,7 @@ class TokenInfo(Struct):
     created_by: str
     expires_at: str | None
     last_used_at: str | None
+    tenant: str
 
 
 async def open_session(call: Call) -> Answer:
@@ -99,6 +103,7 @@ async def list_tokens(call: Call) -> Answer:
                 t.created_by,
                 text(t.expires_at),
                 text(t.last_used_at),
+                t.tenant,
             )
             for t in tokens
         ]
@@ -110,7 +115,9 @@ async def make_token(call: Call) -> Answer:
     asked: NewToken = await call.json(NewToken)
     try:
         expires_at = None if asked.expires_at is None else parse_instant(asked.expires_at)
-        token = await call.run(call.hub.tokens.create, call.caller, asked.name, asked.role, asked.party, expires_at)
+        token = await call.run(
+            call.hub.tokens.create, call.caller, asked.name, asked.role, asked.party, expires_at, asked.tenant
+        )
     except ValueError as error:  # a faulty name, role, party or time: the text says which
         raise Problem(400, "bad-token", f"{error}.") from None
     return Answer(msgspec.json.encode(MadeToken(asked.name, token)), 201)

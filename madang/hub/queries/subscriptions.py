@@ -74,7 +74,7 @@ def _info(look: Look, definition: Definition, counts: Counts, *, is_resting: boo
     due, delivered = hub.subscriptions.due[definition.id], hub.subscriptions.delivered[definition.id]
     sent = delivered.sent
     status = subscription.status_at(hub.real_clock.now())
-    if status == ACTIVE and acting_caller(hub.tokens, definition.kept.creator) is None:
+    if status == ACTIVE and acting_caller(hub.tokens, definition.kept.creator, hub.tenant) is None:
         status = "revoked"
     elif status == ACTIVE and is_resting:
         status = "resting"

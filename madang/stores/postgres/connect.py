@@ -1,6 +1,5 @@
 """Connections, and PostgreSQL's errors in words for the person who must act."""
 
-import re
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -8,6 +7,7 @@ import psycopg
 from psycopg import pq, sql
 
 from madang.hub.ports import StoreError, StoreFull
+from madang.model.tenant import check_tenant_name
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -18,16 +18,16 @@ LOCK_WAIT_S = 30
 """How long a writer waits for its turn: far longer than any sound process holds it."""
 IDLE_IN_TURN_S = 15
 """A process that holds the turn and says nothing for so long (stopped, cut off from the network) loses it."""
-_TENANT = re.compile(r"[a-z0-9][a-z0-9_]{0,47}")
+SCHEMA_PREFIX = "madang_"
+"""What the schema of a tenant is called by; the rest is the tenant's name as it is: always written in quotes, so capitals differ."""
 
 
 def schema_of(tenant: str) -> str:
     """The schema that holds a tenant. Raises StoreError for a name that cannot be one."""
-    if not _TENANT.fullmatch(tenant):
-        raise StoreError(
-            f"{tenant!r} cannot name a tenant: a-z, 0-9 and _, at most 48, beginning with a letter or digit"
-        )
-    return f"madang_{tenant}"
+    try:
+        return f"{SCHEMA_PREFIX}{check_tenant_name(tenant)}"
+    except ValueError as error:
+        raise StoreError(f"{tenant!r} cannot name a tenant: {error}") from error
 
 
 def shown(url: str) -> str:

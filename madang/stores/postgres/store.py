@@ -72,12 +72,21 @@ class PostgresStore:
     Raises StoreError when the database cannot be reached or its schema is not the one that this Madang needs.
     """
 
-    def __init__(self, url: str, clock: Clock, *, tenant: str = "default", durable: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        tenant: str = "default",
+        durable: bool = True,
+        readers_max: int = READERS_MAX,
+    ) -> None:
         self.url = url
         self.name = shown(url)
         self._schema = schema_of(tenant)
         self._clock = clock
         self._durable = durable
+        self._readers_max = readers_max
         self._id = uuid.uuid4()
         self._memory = WriterMemory()
         self._db: Connection | None = None
@@ -93,7 +102,7 @@ class PostgresStore:
         self.leases = Leases(lambda: connect(url, self._schema, "leases"), self._id)
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._readers: queue.LifoQueue[Connection] = queue.LifoQueue(READERS_IDLE_MAX)
-        self._reader_slots = threading.BoundedSemaphore(READERS_MAX)
+        self._reader_slots = threading.BoundedSemaphore(readers_max)
         self._closed = False
         self._close_lock = threading.Lock()
         self._stop_following = threading.Event()
@@ -134,7 +143,7 @@ class PostgresStore:
         if self._closed:
             raise StoreClosed("the store is closed")
         if not self._reader_slots.acquire(timeout=READER_WAIT_S):
-            raise StoreError(f"{READERS_MAX} reads have been under way for {READER_WAIT_S:g} s: ask again later")
+            raise StoreError(f"{self._readers_max} reads have been under way for {READER_WAIT_S:g} s: ask again later")
         try:
             db = self._begin_read()
             try:

@@ -89,10 +89,10 @@ def _instant_text(*values: Any) -> str:
     return render_instant(values[0])
 
 
-def configure(connection: apsw.Connection) -> PlaceSlot:
-    """Settings and functions that every connection to the file has."""
+def configure(connection: apsw.Connection, cache_kib: int) -> PlaceSlot:
+    """Settings and functions that every connection to the file has. `cache_kib`: pages that it keeps in memory at most."""
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    connection.pragma("cache_size", -65_536)
+    connection.pragma("cache_size", -cache_kib)
     connection.pragma("temp_store", "memory")
     slot = PlaceSlot()
     connection.create_scalar_function(PLACE_FUNCTION, slot, 3)

@@ -23,12 +23,16 @@ from madang.stores.sqlite.tx import SqliteTx, WriterMemory
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
+FILE = "default.db"
+"""The database in a data folder."""
 OPS_PER_GROUP_MAX = 2_000
 """Ops in one transaction: bounds how long the first of a group waits for the last."""
 GROUP_SECONDS_MAX = 0.25
 """Time that a group may spend on its ops before it commits."""
 READERS_MAX = 8
 """Idle read connections that are kept open."""
+CACHE_KIB = 65_536
+"""Pages of the file that a connection keeps in memory at most."""
 CHECKPOINT_EVERY_S = 1.0
 WAL_RESTART_BYTES = 256 * 1024 * 1024
 """When the write-ahead log is larger, the writer itself finishes the checkpoint between two groups so that the file starts over.
@@ -57,9 +61,18 @@ class SqliteStore:
     Raises StoreLocked when another process holds the folder, StoreError when the file is damaged or of a newer version.
     """
 
-    def __init__(self, folder: Path, clock: Clock, *, tenant: str = "default", durable: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        *,
+        durable: bool = True,
+        readers_max: int = READERS_MAX,
+        cache_kib: int = CACHE_KIB,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"{tenant}.db"
+        self.path = folder / FILE
+        self._cache_kib = cache_kib
         self._clock = clock
         self._lock_file = lock_folder(folder)
         try:
@@ -69,7 +82,7 @@ class SqliteStore:
             self._lock_file.close()
             raise
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
-        self._readers: queue.LifoQueue[tuple[apsw.Connection, PlaceSlot]] = queue.LifoQueue(READERS_MAX)
+        self._readers: queue.LifoQueue[tuple[apsw.Connection, PlaceSlot]] = queue.LifoQueue(readers_max)
         self._listeners: tuple[Callable[[Sequence[Change]], None], ...] = ()
         self._last_seq = self._memory.counters.seq
         self._closed = False
@@ -91,7 +104,7 @@ class SqliteStore:
     def _connect(self, *, writer: bool, durable: bool = True) -> tuple[apsw.Connection, PlaceSlot]:
         try:
             db = apsw.Connection(str(self.path))
-            slot = configure(db)
+            slot = configure(db, self._cache_kib)
             if writer:
                 db.pragma("journal_mode", "wal")
                 db.pragma("synchronous", "full" if durable else "off")

@@ -19,8 +19,10 @@ async def add_context(call: Call) -> Answer:
 
 
 async def list_contexts(call: Call) -> Answer:
-    """GET /ngsi-ld/v1/jsonldContexts"""
+    """GET /ngsi-ld/v1/jsonldContexts; in a tenant that is not there, what every tenant has: the core"""
     entries = call.hub.contexts.list(call.query.get("kind"))
+    if not call.has_tenant:
+        entries = [entry for entry in entries if is_core_context(entry.url)]
     base = base_of(call)
     if call.query.get("details"):
         return Answer([_details(entry, base) for entry in entries])

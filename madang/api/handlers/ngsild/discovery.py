@@ -5,6 +5,7 @@ from typing import Any
 from madang.api.handlers.ngsild.common import JSON_LD, accepted
 from madang.api.handlers.ngsild.context_of import context_headers, context_of_link
 from madang.api.route import Answer, Call
+from madang.hub.hub import alias_of
 from madang.hub.ports import AttributeUse
 from madang.hub.queries.errors import NotFound
 from madang.hub.queries.look import Look
@@ -147,7 +148,8 @@ async def _answer(call: Call, document: Any, context: Context) -> Answer:
 async def get_identity(call: Call) -> Answer:
     """GET /ngsi-ld/v1/info/sourceIdentity"""
     hub = call.hub
-    alias = hub.alias
+    # Told before a tenant exists too: a peer keeps it in its registration (clause 5.2.9).
+    alias = hub.alias if call.has_tenant else alias_of(hub.alias, call.caller.tenant)
     document = {
         "id": f"{_URN}:ContextSourceIdentity:{alias}",
         "type": "ContextSourceIdentity",
