@@ -102,7 +102,6 @@ def check_shape(answer: Any, status: int, code: str) -> dict[str, Any]:
         ("GET", f"{NGSILD}?type=Vehicle&options=shiny", {}, None, 400, "bad-parameter"),
         ("GET", f"{NGSILD}?type=Vehicle&limit=0", {}, None, 400, "bad-parameter"),
         ("GET", f"{NGSILD}?type=Vehicle&scopeQ=9", {}, None, 400, "bad-request-data"),
-        ("GET", f"{NGSILD}?type=Vehicle&entityMap=true", {}, None, 501, "not-yet"),
         ("GET", f"{NGSILD}?type=(Vehicle;A", {}, None, 400, "bad-request-data"),
         ("GET", f"{NGSILD}?type=Vehicle&colour=red", {}, None, 400, "unknown-parameter"),
         ("GET", f"{NGSILD}?type=Vehicle", {"Accept": "text/turtle"}, None, 406, "not-acceptable"),
