@@ -43,6 +43,9 @@ class CommonRead:
 
         def _ask_one(self, sql: str, values: Sequence[Any] = ()) -> Any: ...
 
+        def _settle(self) -> None:
+            """Before reading what a writer buffers."""
+
     # --- records ---
 
     def find_record(self, id_: str) -> Record | None:
@@ -76,6 +79,7 @@ class CommonRead:
         return [Version(record_from_row(r), _decode_transition(r[7]), r[6], r[8]) for r in rows]
 
     def list_reference_versions(self, types: Sequence[str], at_seq: int) -> list[Entity]:
+        self._settle()
         rows = self._ask(
             "SELECT v.entity_id, v.type, v.body, v.at, v.seq FROM reference_version v JOIN"
             " (SELECT entity_id, max(seq) AS seq FROM reference_version"
@@ -96,6 +100,7 @@ class CommonRead:
         return [record_from_row(r) for r in rows]
 
     def read_log(self, after_seq: int, limit: int) -> list[Change]:
+        self._settle()
         return [
             change_from_row(row)
             for row in self._ask(

@@ -113,6 +113,7 @@ class PostgresRead(PostgresEvolution, CommonRead):
 
     def _query(self, query: Query, columns: str) -> tuple[list[Any], int | None]:
         """(rows, one more than the page has when there is more; number of matches when it was asked for)."""
+        self._settle()
         compiled = compile_query(query, self._is_further_type)
         values = {**compiled.values, "limit": query.limit + 1, "offset": query.offset}
         rows = self._all(
@@ -126,6 +127,7 @@ class PostgresRead(PostgresEvolution, CommonRead):
         return rows, total
 
     def measure(self, query: Query) -> Extent:
+        self._settle()
         compiled = compile_query(replace(query, after=None, order=()), self._is_further_type)
         row = self._one(
             "SELECT count(*), count(e.place), min(ST_XMin(e.place)), min(ST_YMin(e.place)), max(ST_XMax(e.place)),"
@@ -135,6 +137,7 @@ class PostgresRead(PostgresEvolution, CommonRead):
         return extent_of(row)
 
     def list_ids(self, type_: str) -> list[str]:
+        self._settle()
         rows = self._all(
             "SELECT id FROM entity WHERE type = %(type)s AND NOT deleted"
             " UNION SELECT id FROM entity WHERE types @> ARRAY[%(type)s] AND NOT deleted ORDER BY id",
@@ -143,6 +146,7 @@ class PostgresRead(PostgresEvolution, CommonRead):
         return [row[0] for row in rows]
 
     def list_types(self) -> dict[str, int]:
+        self._settle()
         return dict(
             self._all(
                 "SELECT type, sum(n)::bigint FROM ("
@@ -153,6 +157,7 @@ class PostgresRead(PostgresEvolution, CommonRead):
         )
 
     def list_attributes(self, types: Sequence[str] | None = None) -> list[AttributeUse]:
+        self._settle()
         chosen = "" if types is None else " AND (e.type = ANY(%(types)s) OR e.types && %(types)s)"
         rows = self._all(
             "SELECT e.type, e.types, j.key, j.value ->> 'type' AS kind, count(*) FROM entity e, jsonb_each(e.body) AS j"
@@ -169,6 +174,7 @@ class PostgresRead(PostgresEvolution, CommonRead):
         return [AttributeUse(*use, count) for use, count in sorted(found.items()) if types is None or use[0] in types]
 
     def list_expired(self, now: Instant, limit: int) -> list[str]:
+        self._settle()
         rows = self._all(
             "SELECT id FROM entity WHERE wakes_at IS NOT NULL AND NOT deleted AND wakes_at <= %s ORDER BY wakes_at LIMIT %s",
             (now, limit),
@@ -180,6 +186,7 @@ class PostgresRead(PostgresEvolution, CommonRead):
     def history(
         self, entity_id: str, attributes: Sequence[str], from_at: Instant, to_at: Instant, limit: int
     ) -> list[HistoryRow]:
+        self._settle()
         if not attributes:
             return []
         # Days are recorded days: late data of an older observed day may stand in a newer one, so every day is read whose

@@ -3,28 +3,26 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import orjson
 
-from madang.hub.ports import AttributeUse, BodyPage, Extent, HistoryRow, NotificationRow, Page
+from madang.hub.ports import NotificationRow
 from madang.model.change import CLOCK, DELETION, READING, RECORD, REFERENCE, Change, Transition
 from madang.model.entity import Attributes, Entity, Reading
 from madang.model.record import Record
 from madang.model.time import Instant
-from madang.ngsild.query import Query
-from madang.procedure.contract import Deadline
 from madang.stores.cached import CachedEntity
 from madang.stores.postgres.arrays import blobs, columns, numbers, texts
 from madang.stores.postgres.buffers import Buffers
 from madang.stores.rows import log_row
 from madang.stores.temporal import TemporalWrites
+from madang.stores.writes import CommonWrites
 
 STALE_TOGETHER_MAX = 1_000
 """Entities that others changed and that are read again in one statement."""
 _NO_NUL = "PostgreSQL cannot keep the character U+0000 in {}"
 
 
-class PostgresTx(TemporalWrites, Buffers):
+class PostgresTx(CommonWrites, TemporalWrites, Buffers):
     """`madang.hub.ports.Tx`. One object serves one transaction (one group of ops)."""
 
     # --- entities ---
@@ -266,24 +264,7 @@ class PostgresTx(TemporalWrites, Buffers):
             previous=previous,
         )
         self._record_change(change, cached.body)
-        data = orjson.dumps(record.data).decode()
-        encoded = msgspec.json.encode(transition).decode()
-        self._db.execute(
-            "INSERT INTO record_version VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            (record.id, record.version, seq, record.type, record.state, data, encoded, self._now, record.created_at),
-        )
-        self._db.execute(
-            "INSERT INTO record (id, type, state, version, data, created_at, modified_at)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
-            " version = excluded.version, data = excluded.data, modified_at = excluded.modified_at",
-            (record.id, record.type, record.state, record.version, data, record.created_at, self._now),
-        )
-        self._db.execute("DELETE FROM record_link WHERE record_id = %s AND type = %s", (record.id, record.type))
-        if links:
-            self._db.execute(
-                "INSERT INTO record_link SELECT %s, name, value, %s FROM unnest(%s::text[], %s::text[]) AS l (name, value)",
-                (record.type, record.id, texts(links), texts(links.values())),
-            )
+        self._write_record(record, transition, seq, links)
         return change
 
     # --- the rest: small direct writes ---
@@ -295,27 +276,11 @@ class PostgresTx(TemporalWrites, Buffers):
     def _before_own_sql(self) -> None:
         self._save()
 
-    def _tell(self, sql: str, values: Sequence[Any]) -> None:
-        self._execute(sql.replace("?", "%s"), values)
+    def _tell(self, sql: str, values: Sequence[Any]) -> int:
+        return self._execute(sql.replace("?", "%s"), values)
 
-    def put_link(self, kind: str, key: str, id_: str) -> None:
-        self._execute(
-            "INSERT INTO link VALUES (%s, %s, %s) ON CONFLICT (kind, key) DO UPDATE SET id = excluded.id",
-            (kind, key, id_),
-        )
-
-    def put_idempotent(self, key: str, answer: bytes) -> None:
-        self._execute(
-            "INSERT INTO idempotent VALUES (%s, %s, %s) ON CONFLICT (key) DO UPDATE SET answer = excluded.answer,"
-            " at = excluded.at",
-            (key, answer, self._now),
-        )
-
-    def put_cursor(self, consumer: str, seq: int) -> None:
-        self._execute(
-            "INSERT INTO cursor VALUES (%s, %s) ON CONFLICT (consumer) DO UPDATE SET seq = excluded.seq",
-            (consumer, seq),
-        )
+    def _text(self, text: str) -> str:
+        return _clean(text)
 
     def put_states(self, rows: Sequence[tuple[str, str, bytes | None, Instant | None]]) -> None:
         gone = [row for row in rows if row[2] is None]
@@ -335,40 +300,6 @@ class PostgresTx(TemporalWrites, Buffers):
                 (texts(detector), texts(key), blobs(document), numbers(wake_at)),
             )
 
-    def put_finding(self, id_: str, seq: int, document: bytes) -> bool:
-        sql = "INSERT INTO finding VALUES (%s, %s, %s) ON CONFLICT (id) DO NOTHING"
-        return self._execute(sql, (id_, seq, document)) == 1
-
-    def set_deadline(self, record_id: str, deadline: Deadline) -> None:
-        self._execute(
-            "INSERT INTO deadline VALUES (%s, %s, %s, %s, %s) ON CONFLICT (record_id, name) DO UPDATE SET"
-            " due_at = excluded.due_at, action = excluded.action, arguments = excluded.arguments",
-            (record_id, deadline.name, deadline.due_at, deadline.action, orjson.dumps(deadline.arguments).decode()),
-        )
-
-    def cancel_deadlines(self, record_id: str, names: Sequence[str] | None) -> None:
-        if names is None:
-            self._execute("DELETE FROM deadline WHERE record_id = %s", (record_id,))
-        elif names:
-            self._execute("DELETE FROM deadline WHERE record_id = %s AND name = ANY(%s)", (record_id, list(names)))
-
-    def put_outbox(self, record_id: str, channel: str, to: str, reason: dict[str, Any], idempotency_key: str) -> None:
-        self._execute(
-            "INSERT INTO outbox (record_id, channel, receiver, reason, state, attempts, next_at, idempotency_key, error,"
-            " created_at) VALUES (%s, %s, %s, %s, 'due', 0, %s, %s, '', %s) ON CONFLICT (idempotency_key) DO NOTHING",
-            (record_id, channel, to, orjson.dumps(reason).decode(), self._now, idempotency_key, self._now),
-        )
-
-    def mark_outbox(self, id_: int, state: str, next_at: Instant, error: str, attempts: int | None = None) -> None:
-        self._execute(
-            "UPDATE outbox SET state = %s, attempts = coalesce(%s::integer, attempts + 1), next_at = %s, error = %s"
-            " WHERE id = %s",
-            (state, attempts, next_at, _clean(error), id_),
-        )
-
-    def delete_quarantine(self, id_: int) -> None:
-        self._execute("DELETE FROM quarantine WHERE id = %s", (id_,))
-
     def trim_log(self, below_seq: int, limit: int) -> int:
         self._save()
         return self._execute(
@@ -376,21 +307,9 @@ class PostgresTx(TemporalWrites, Buffers):
             (below_seq, limit),
         )
 
-    def trim_quarantine(self, rows_max: int) -> int:
-        return self._execute(
-            "DELETE FROM quarantine WHERE id <= (SELECT id FROM quarantine ORDER BY id DESC LIMIT 1 OFFSET %s)",
-            (rows_max,),
-        )
-
     def put_document(self, kind: str, id_: str, document: bytes | None) -> None:
         self.kinds.add(kind)
-        if document is None:
-            self._execute("DELETE FROM document WHERE kind = %s AND id = %s", (kind, id_))
-        else:
-            self._execute(
-                "INSERT INTO document VALUES (%s, %s, %s) ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
-                (kind, id_, document),
-            )
+        super().put_document(kind, id_, document)
 
     def put_notification(self, row: NotificationRow) -> int:
         self._save()
@@ -413,14 +332,6 @@ class PostgresTx(TemporalWrites, Buffers):
     def delete_notifications(self, nos: Sequence[int]) -> None:
         self._execute("DELETE FROM notification WHERE no = ANY(%s::bigint[])", (numbers(nos),))
 
-    def next_number(self, name: str) -> int:
-        self._save()
-        row = self._one(
-            "INSERT INTO number VALUES (%s, 1) ON CONFLICT (name) DO UPDATE SET last = number.last + 1 RETURNING last",
-            (name,),
-        )
-        return int(row[0])
-
     # --- reads that must see the buffers ---
 
     def last_seq(self) -> int:
@@ -428,52 +339,6 @@ class PostgresTx(TemporalWrites, Buffers):
 
     def log_time(self) -> Instant:
         return self._now
-
-    def query(self, query: Query) -> Page:
-        self._save()
-        return super().query(query)
-
-    def query_bodies(self, query: Query) -> BodyPage:
-        self._save()
-        return super().query_bodies(query)
-
-    def query_ids(self, query: Query) -> list[str]:
-        self._save()
-        return super().query_ids(query)
-
-    def measure(self, query: Query) -> Extent:
-        self._save()
-        return super().measure(query)
-
-    def list_ids(self, type_: str) -> list[str]:
-        self._save()
-        return super().list_ids(type_)
-
-    def list_types(self) -> dict[str, int]:
-        self._save()
-        return super().list_types()
-
-    def list_attributes(self, types: Sequence[str] | None = None) -> list[AttributeUse]:
-        self._save()
-        return super().list_attributes(types)
-
-    def list_expired(self, now: Instant, limit: int) -> list[str]:
-        self._save()
-        return super().list_expired(now, limit)
-
-    def history(
-        self, entity_id: str, attributes: Sequence[str], from_at: Instant, to_at: Instant, limit: int
-    ) -> list[HistoryRow]:
-        self._save()
-        return super().history(entity_id, attributes, from_at, to_at, limit)
-
-    def read_log(self, after_seq: int, limit: int) -> list[Change]:
-        self._save()
-        return super().read_log(after_seq, limit)
-
-    def list_reference_versions(self, types: Sequence[str], at_seq: int) -> list[Entity]:
-        self._save()
-        return super().list_reference_versions(types, at_seq)
 
 
 def _cached(row: Sequence[Any]) -> CachedEntity:

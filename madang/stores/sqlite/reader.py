@@ -188,6 +188,7 @@ class SqliteRead(SqliteEvolution, CommonRead):
 
     def _query(self, query: Query, columns: str) -> tuple[list[Any], int | None]:
         """(rows, one more than the page has when there is more; number of matches when it was asked for)."""
+        self._settle()
         compiled = compile_query(query, self._is_further_type)
         self._slot.set(compiled)
         try:
@@ -203,6 +204,7 @@ class SqliteRead(SqliteEvolution, CommonRead):
         return rows, total
 
     def measure(self, query: Query) -> Extent:
+        self._settle()
         compiled = compile_query(msgspec.structs.replace(query, after=None, order=()), self._is_further_type)
         self._slot.set(compiled)
         try:
@@ -221,6 +223,7 @@ class SqliteRead(SqliteEvolution, CommonRead):
         return extent_of(row)
 
     def list_ids(self, type_: str) -> list[str]:
+        self._settle()
         rows = self._all(
             "SELECT id FROM entity WHERE type = ?1 AND deleted = 0"
             " UNION SELECT id FROM entity WHERE no IN (SELECT no FROM entity_type WHERE type = ?1) AND deleted = 0 ORDER BY id",
@@ -229,12 +232,14 @@ class SqliteRead(SqliteEvolution, CommonRead):
         return [row[0] for row in rows]
 
     def list_types(self) -> dict[str, int]:
+        self._settle()
         counts = dict(self._all("SELECT type, count(*) FROM entity WHERE deleted = 0 GROUP BY type"))
         for type_, count in self._all("SELECT type, count(*) FROM entity_type GROUP BY type"):
             counts[type_] = counts.get(type_, 0) + count
         return dict(sorted(counts.items()))
 
     def list_attributes(self, types: Sequence[str] | None = None) -> list[AttributeUse]:
+        self._settle()
         values: list[Any] = []
         chosen = ""
         if types is not None:
@@ -254,6 +259,7 @@ class SqliteRead(SqliteEvolution, CommonRead):
         return [AttributeUse(*use, count) for use, count in sorted(found.items()) if types is None or use[0] in types]
 
     def list_expired(self, now: Instant, limit: int) -> list[str]:
+        self._settle()
         rows = self._all(
             "SELECT id FROM entity WHERE wakes_at IS NOT NULL AND deleted = 0 AND wakes_at <= ? ORDER BY wakes_at LIMIT ?",
             (now, limit),
@@ -265,6 +271,7 @@ class SqliteRead(SqliteEvolution, CommonRead):
     def history(
         self, entity_id: str, attributes: Sequence[str], from_at: Instant, to_at: Instant, limit: int
     ) -> list[HistoryRow]:
+        self._settle()
         found = self._one("SELECT no FROM entity WHERE id = ?", (entity_id,))
         if found is None or not attributes:
             return []

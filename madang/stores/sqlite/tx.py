@@ -11,22 +11,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import apsw
-import msgspec
 import orjson
 
-from madang.hub.ports import AttributeUse, BodyPage, Extent, HistoryRow, NotificationRow, Page
+from madang.hub.ports import NotificationRow
 from madang.model.change import CLOCK, DELETION, READING, RECORD, REFERENCE, Change, Transition
 from madang.model.entity import Attribute, Attributes, Entity, Reading, needs_care, next_expiry, split_key
 from madang.model.record import Record
 from madang.model.time import Instant, day_of, parse_instant, render_instant
-from madang.ngsild.query import Query
-from madang.procedure.contract import Deadline
 from madang.stores.reader import in_pieces, marks
 from madang.stores.rows import log_row
 from madang.stores.sqlite.reader import PlaceSlot, SqliteRead
 from madang.stores.sqlite.schema import HISTORY_DDL
 from madang.stores.stamps import NO_MARKS, Marks, mark_change, resolve
 from madang.stores.temporal import TemporalWrites
+from madang.stores.writes import CommonWrites
 
 CACHE_ENTITIES_MAX = 100_000
 """Entities whose state the writer keeps in memory (about 3 KB each). What is evicted is read again."""
@@ -211,7 +209,7 @@ _PLACE = _Statement("INSERT OR REPLACE INTO entity_place", 5)
 _REFERENCE = _Statement("INSERT INTO reference_version", 5)
 
 
-class SqliteTx(TemporalWrites, SqliteRead):
+class SqliteTx(CommonWrites, TemporalWrites, SqliteRead):
     """`madang.hub.ports.Tx`. One object serves one transaction (one group of ops)."""
 
     def __init__(self, connection: apsw.Connection, slot: PlaceSlot, memory: WriterMemory, clock_now: Instant) -> None:
@@ -418,8 +416,10 @@ class SqliteTx(TemporalWrites, SqliteRead):
     def _before_own_sql(self) -> None:
         self._before_read()
 
-    def _tell(self, sql: str, values: Sequence[Any]) -> None:
+    def _tell(self, sql: str, values: Sequence[Any]) -> int:
+        self._direct()
         self._db.execute(sql, values)
+        return self._db.changes()
 
     # --- entities ---
 
@@ -740,37 +740,10 @@ class SqliteTx(TemporalWrites, SqliteRead):
             previous=previous,
         )
         self._record_change(change, cached.body)
-        data = orjson.dumps(record.data).decode()
-        encoded = msgspec.json.encode(transition).decode()
-        self._db.execute(
-            "INSERT INTO record_version VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (record.id, record.version, seq, record.type, record.state, data, encoded, self._now, record.created_at),
-        )
-        self._db.execute(
-            "INSERT INTO record (id, type, state, version, data, created_at, modified_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET state = excluded.state, version = excluded.version, data = excluded.data,"
-            " modified_at = excluded.modified_at",
-            (record.id, record.type, record.state, record.version, data, record.created_at, self._now),
-        )
-        self._db.execute("DELETE FROM record_link WHERE record_id = ? AND type = ?", (record.id, record.type))
-        for name, value in links.items():
-            self._db.execute("INSERT INTO record_link VALUES (?, ?, ?, ?)", (record.type, name, value, record.id))
+        self._write_record(record, transition, seq, links)
         return change
 
     # --- the rest: small direct writes ---
-
-    def _execute(self, sql: str, values: Sequence[Any]) -> None:
-        self._direct()
-        self._db.execute(sql, values)
-
-    def put_link(self, kind: str, key: str, id_: str) -> None:
-        self._execute("INSERT OR REPLACE INTO link VALUES (?, ?, ?)", (kind, key, id_))
-
-    def put_idempotent(self, key: str, answer: bytes) -> None:
-        self._execute("INSERT OR REPLACE INTO idempotent VALUES (?, ?, ?)", (key, answer, self._now))
-
-    def put_cursor(self, consumer: str, seq: int) -> None:
-        self._execute("INSERT OR REPLACE INTO cursor VALUES (?, ?)", (consumer, seq))
 
     def put_states(self, rows: Sequence[tuple[str, str, bytes | None, Instant | None]]) -> None:
         self._direct()
@@ -780,44 +753,10 @@ class SqliteTx(TemporalWrites, SqliteRead):
             self._db.executemany("DELETE FROM flow_state WHERE detector = ? AND key = ?", gone)
         _STATE.run(self._db, kept)
 
-    def put_finding(self, id_: str, seq: int, document: bytes) -> bool:
-        self._direct()
-        self._db.execute("INSERT OR IGNORE INTO finding (id, seq, document) VALUES (?, ?, ?)", (id_, seq, document))
-        return self._db.changes() == 1
-
-    def set_deadline(self, record_id: str, deadline: Deadline) -> None:
-        arguments = orjson.dumps(deadline.arguments).decode()
-        self._execute(
-            "INSERT OR REPLACE INTO deadline VALUES (?, ?, ?, ?, ?)",
-            (record_id, deadline.name, deadline.due_at, deadline.action, arguments),
-        )
-
-    def cancel_deadlines(self, record_id: str, names: Sequence[str] | None) -> None:
-        if names is None:
-            self._execute("DELETE FROM deadline WHERE record_id = ?", (record_id,))
-        elif names:
-            self._execute(f"DELETE FROM deadline WHERE record_id = ? AND name IN ({marks(names)})", (record_id, *names))
-
-    def put_outbox(self, record_id: str, channel: str, to: str, reason: dict[str, Any], idempotency_key: str) -> None:
-        self._execute(
-            "INSERT OR IGNORE INTO outbox (record_id, channel, receiver, reason, state, attempts, next_at, idempotency_key,"
-            " error, created_at) VALUES (?, ?, ?, ?, 'due', 0, ?, ?, '', ?)",
-            (record_id, channel, to, orjson.dumps(reason).decode(), self._now, idempotency_key, self._now),
-        )
-
-    def mark_outbox(self, id_: int, state: str, next_at: Instant, error: str, attempts: int | None = None) -> None:
-        self._execute(
-            "UPDATE outbox SET state = ?, attempts = coalesce(?, attempts + 1), next_at = ?, error = ? WHERE id = ?",
-            (state, attempts, next_at, error, id_),
-        )
-
     def put_quarantine(
         self, source: str, received_at: Instant, code: str, detail: str, topic: str, payload: bytes
     ) -> None:
         self._quarantine.append((source, received_at, code, detail, topic, payload))
-
-    def delete_quarantine(self, id_: int) -> None:
-        self._execute("DELETE FROM quarantine WHERE id = ?", (id_,))
 
     def trim_log(self, below_seq: int, limit: int) -> int:
         self._before_read()
@@ -826,23 +765,6 @@ class SqliteTx(TemporalWrites, SqliteRead):
             (below_seq, limit),
         )
         return self._db.changes()
-
-    def trim_quarantine(self, rows_max: int) -> int:
-        self._before_read()
-        self._db.execute(
-            "DELETE FROM quarantine WHERE id <= (SELECT id FROM quarantine ORDER BY id DESC LIMIT 1 OFFSET ?)",
-            (rows_max,),
-        )
-        return self._db.changes()
-
-    def put_document(self, kind: str, id_: str, document: bytes | None) -> None:
-        if document is None:
-            self._execute("DELETE FROM document WHERE kind = ? AND id = ?", (kind, id_))
-        else:
-            self._execute(
-                "INSERT INTO document VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
-                (kind, id_, document),
-            )
 
     def put_notification(self, row: NotificationRow) -> int:
         self._direct()
@@ -859,13 +781,6 @@ class SqliteTx(TemporalWrites, SqliteRead):
         self._direct()
         self._db.executemany("DELETE FROM notification WHERE no = ?", [(no,) for no in nos])
 
-    def next_number(self, name: str) -> int:
-        self._direct()
-        row = self._one(
-            "INSERT INTO number VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET last = last + 1 RETURNING last", (name,)
-        )
-        return int(row[0])
-
     # --- reads that must see the buffers ---
 
     def last_seq(self) -> int:
@@ -873,52 +788,6 @@ class SqliteTx(TemporalWrites, SqliteRead):
 
     def log_time(self) -> Instant:
         return self._now
-
-    def query(self, query: Query) -> Page:
-        self._before_read()
-        return super().query(query)
-
-    def query_bodies(self, query: Query) -> BodyPage:
-        self._before_read()
-        return super().query_bodies(query)
-
-    def query_ids(self, query: Query) -> list[str]:
-        self._before_read()
-        return super().query_ids(query)
-
-    def measure(self, query: Query) -> Extent:
-        self._before_read()
-        return super().measure(query)
-
-    def list_ids(self, type_: str) -> list[str]:
-        self._before_read()
-        return super().list_ids(type_)
-
-    def list_types(self) -> dict[str, int]:
-        self._before_read()
-        return super().list_types()
-
-    def list_attributes(self, types: Sequence[str] | None = None) -> list[AttributeUse]:
-        self._before_read()
-        return super().list_attributes(types)
-
-    def list_expired(self, now: Instant, limit: int) -> list[str]:
-        self._before_read()
-        return super().list_expired(now, limit)
-
-    def history(
-        self, entity_id: str, attributes: Sequence[str], from_at: Instant, to_at: Instant, limit: int
-    ) -> list[HistoryRow]:
-        self._before_read()
-        return super().history(entity_id, attributes, from_at, to_at, limit)
-
-    def read_log(self, after_seq: int, limit: int) -> list[Change]:
-        self._before_read()
-        return super().read_log(after_seq, limit)
-
-    def list_reference_versions(self, types: Sequence[str], at_seq: int) -> list[Entity]:
-        self._before_read()
-        return super().list_reference_versions(types, at_seq)
 
 
 def _is_newer(observed_at: Instant, attribute: Attribute | None) -> bool:
