@@ -201,5 +201,7 @@ def _leaves(target: Any) -> Iterator[Any]:
             yield from item
         elif isinstance(item, dict) and set(item) == {"object"}:
             yield item["object"]
+        elif isinstance(item, dict) and "@value" in item:
+            yield item["@value"]
         else:
             yield item
