@@ -17,6 +17,7 @@ import msgspec
 from madang.access.roles import INGEST, TENANT_MANAGE, in_tenant, permissions_of
 from madang.api import errors
 from madang.api.errors import Problem, problem_of
+from madang.api.in_snapshot import SNAPSHOT_HEADER, look_into_snapshot
 from madang.api.route import ANY, LOGGED_IN, MADE, PUBLIC, Answer, Call, Receive, Route, Scope, Send
 from madang.api.router import Match, Router
 from madang.api.state import ApiState
@@ -179,6 +180,8 @@ class Dispatcher:
         if TENANT_HEADER in headers or caller.tenant != DEFAULT_TENANT or (route.permission == PUBLIC and path):
             state, caller = await self._in_tenant(route, caller, headers.get(TENANT_HEADER), path)
         call = Call(state, route, scope, receive, headers, path, query, caller, lang[0], cookie)
+        if SNAPSHOT_HEADER in headers and route.tag == "ngsi-ld":
+            send = await look_into_snapshot(call, send)
         if route.raw is not None:
             await route.raw(call, send)
             return

@@ -13,6 +13,7 @@ from madang.api.handlers.ngsild import (
     provision,
     registration_subscriptions,
     registrations,
+    snapshots,
     subscriptions,
     temporal,
 )
@@ -76,13 +77,13 @@ _DATASET = Param("datasetId", description="the instance; the default one when ab
 
 _ENTITIES = (
     Route("GET", _ENTITY, ENTITY_READ, "Retrieve an entity (5.7.1)", raw=entities.get_entity, data_class="personal",
-          response=dict[str, Any], tag="ngsi-ld", parameters=(*_VIEW, _TYPE, *_MAP)),
+          response=dict[str, Any], tag="ngsi-ld", in_snapshot=True, parameters=(*_VIEW, _TYPE, *_MAP)),
     Route("GET", "/ngsi-ld/v1/entities", ENTITY_READ, "Query entities (5.7.2)", entities.query_entities,
-          data_class="personal", response=list[dict[str, Any]], tag="ngsi-ld",
+          data_class="personal", response=list[dict[str, Any]], tag="ngsi-ld", in_snapshot=True,
           parameters=(*_SELECTION, *_VIEW, *_ORDER, *_PAGE, _SPLIT, *_MAP)),
     Route("POST", "/ngsi-ld/v1/entityOperations/query", ENTITY_READ, "Query entities by a body (5.7.2, 6.23)",
           entities.query_by_body, data_class="personal", request=dict[str, Any], response=list[dict[str, Any]],
-          tag="ngsi-ld", parameters=(*_VIEW, *_PAGE, _SPLIT, *_MAP)),
+          tag="ngsi-ld", in_snapshot=True, parameters=(*_VIEW, *_PAGE, _SPLIT, *_MAP)),
     Route("POST", "/ngsi-ld/v1/entities", ENTITY_WRITE, "Create an entity (5.6.1)", provision.create_entity,
           request=dict[str, Any], status=201, tag="ngsi-ld", tenant=MADE, parameters=(_LOCAL,)),
     Route("PUT", _ENTITY, ENTITY_WRITE, "Replace an entity (5.6.18)", provision.replace_entity,
@@ -127,13 +128,13 @@ _BATCHES = (
 )  # fmt: skip
 _DISCOVERY = (
     Route("GET", "/ngsi-ld/v1/types", ENTITY_READ, "Entity types that there are (5.7.5, 5.7.6)", discovery.list_types,
-          response=Any, tag="ngsi-ld", parameters=(_DETAILS, _LOCAL)),
+          response=Any, tag="ngsi-ld", in_snapshot=True, parameters=(_DETAILS, _LOCAL)),
     Route("GET", "/ngsi-ld/v1/types/{type}", ENTITY_READ, "A type and its attributes (5.7.7)", discovery.get_type,
-          response=dict[str, Any], tag="ngsi-ld", parameters=(_LOCAL,)),
+          response=dict[str, Any], tag="ngsi-ld", in_snapshot=True, parameters=(_LOCAL,)),
     Route("GET", "/ngsi-ld/v1/attributes", ENTITY_READ, "Attributes that there are (5.7.8, 5.7.9)",
-          discovery.list_attributes, response=Any, tag="ngsi-ld", parameters=(_DETAILS, _LOCAL)),
+          discovery.list_attributes, response=Any, tag="ngsi-ld", in_snapshot=True, parameters=(_DETAILS, _LOCAL)),
     Route("GET", "/ngsi-ld/v1/attributes/{attr}", ENTITY_READ, "An attribute and the types that have it (5.7.10)",
-          discovery.get_attribute, response=dict[str, Any], tag="ngsi-ld", parameters=(_LOCAL,)),
+          discovery.get_attribute, response=dict[str, Any], tag="ngsi-ld", in_snapshot=True, parameters=(_LOCAL,)),
     Route("GET", "/ngsi-ld/v1/info/sourceIdentity", ENTITY_READ, "Who this context source is (5.15.1)",
           discovery.get_identity, response=dict[str, Any], tag="ngsi-ld", tenant=ANY),
 )  # fmt: skip
@@ -223,13 +224,13 @@ _TIMES = (
 )  # fmt: skip
 _EVOLUTIONS = (
     Route("GET", f"{_TEMPORAL}/{{id}}", ENTITY_READ, "Retrieve the evolution of an entity (5.7.3)", temporal.get_evolution,
-          data_class="personal", response=dict[str, Any], tag="ngsi-ld", parameters=(*_TIMES, _TYPE, *_MAP)),
+          data_class="personal", response=dict[str, Any], tag="ngsi-ld", in_snapshot=True, parameters=(*_TIMES, _TYPE, *_MAP)),
     Route("GET", _TEMPORAL, ENTITY_READ, "Query the evolution of entities (5.7.4)", temporal.query_evolutions,
-          data_class="personal", response=list[dict[str, Any]], tag="ngsi-ld",
+          data_class="personal", response=list[dict[str, Any]], tag="ngsi-ld", in_snapshot=True,
           parameters=(*_TIMES, *_SELECTION, _ORDER[0], *_PAGE, *_MAP)),
     Route("POST", "/ngsi-ld/v1/temporal/entityOperations/query", ENTITY_READ,
           "Query the evolution of entities by a body (5.7.4, 6.24)", temporal.query_by_body, data_class="personal",
-          request=dict[str, Any], response=list[dict[str, Any]], tag="ngsi-ld", parameters=(*_TIMES, *_PAGE, *_MAP)),
+          request=dict[str, Any], response=list[dict[str, Any]], tag="ngsi-ld", in_snapshot=True, parameters=(*_TIMES, *_PAGE, *_MAP)),
     Route("POST", _TEMPORAL, ENTITY_WRITE, "Create the evolution of an entity, or add to it (5.6.11)",
           temporal.put_evolution, request=dict[str, Any], status=201, tag="ngsi-ld", tenant=MADE, parameters=(_LOCAL,)),
     Route("DELETE", f"{_TEMPORAL}/{{id}}", ENTITY_WRITE, "Delete the evolution of an entity (5.6.16)",
@@ -260,6 +261,23 @@ _ENTITY_MAPS = (
           tag="ngsi-ld"),
 )  # fmt: skip
 
+_SNAPSHOTS = "/ngsi-ld/v1/snapshots"
+_SNAPSHOT_ROUTES = (
+    Route("POST", _SNAPSHOTS, ENTITY_READ, "Freeze what queries find (5.16.1): with the caller's own eyes",
+          snapshots.create_snapshot, request=dict[str, Any], status=201, tag="ngsi-ld", parameters=(_SPLIT,)),
+    Route("DELETE", _SNAPSHOTS, ENTITY_READ, "Purge snapshots (5.16.7): one's own; who may write entities, all",
+          snapshots.purge_snapshots, status=204, tag="ngsi-ld",
+          parameters=(Param("q", description="condition over members of a Snapshot, such as snapshotPriority<5"),)),
+    Route("GET", f"{_SNAPSHOTS}/{{id}}", ENTITY_READ, "Retrieve the status of a snapshot (5.16.3)", snapshots.get_snapshot,
+          response=dict[str, Any], tag="ngsi-ld"),
+    Route("PATCH", f"{_SNAPSHOTS}/{{id}}", ENTITY_READ, "Change priority, lifetime or endpoint of a snapshot (5.16.4)",
+          snapshots.update_snapshot, request=dict[str, Any], response=dict[str, Any], tag="ngsi-ld"),
+    Route("DELETE", f"{_SNAPSHOTS}/{{id}}", ENTITY_READ, "Delete a snapshot (5.16.5)", snapshots.delete_snapshot, status=204,
+          tag="ngsi-ld"),
+    Route("POST", f"{_SNAPSHOTS}/{{id}}/clone", ENTITY_READ, "Clone a snapshot (5.16.2)", snapshots.clone_snapshot,
+          request=dict[str, Any], status=201, tag="ngsi-ld"),
+)  # fmt: skip
+
 NGSILD: tuple[Route, ...] = (
     *_ENTITIES,
     *_ATTRIBUTES,
@@ -271,4 +289,5 @@ NGSILD: tuple[Route, ...] = (
     *_SUBSCRIPTIONS_TO,
     *_ENTITY_SUBSCRIPTIONS,
     *_ENTITY_MAPS,
+    *_SNAPSHOT_ROUTES,
 )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,7 +12,7 @@ from msgspec import Struct
 from madang.api.errors import Problem
 from madang.api.state import ApiState
 from madang.hub.hub import Hub
-from madang.hub.queries import looking
+from madang.hub.queries import Look, Past, looking
 from madang.model.caller import Caller
 from madang.model.time import parse_instant
 
@@ -153,6 +154,8 @@ class Route(Struct, frozen=True):
     tag: str = ""
     tenant: str = KNOWN
     """Of NGSI-LD rows: `KNOWN`, `MADE` or `ANY`. The others are the default tenant's."""
+    in_snapshot: bool = False
+    """May be asked of a snapshot, by the header NGSILD-Snapshot."""
     head: bool = True
     """A GET may be asked with HEAD; not so a stream without end."""
 
@@ -164,7 +167,9 @@ class Route(Struct, frozen=True):
 class Call:
     """One request on its way through a handler."""
 
-    __slots__ = ("_body", "caller", "cookie", "headers", "lang", "path", "query", "receive", "route", "scope", "state")
+    __slots__ = (
+        "_body", "caller", "cookie", "headers", "lang", "past", "path", "query", "receive", "route", "scope", "state",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -190,6 +195,8 @@ class Call:
         self.lang = lang
         self.cookie = cookie
         """Value of the session cookie; empty when there is none."""
+        self.past: Past | None = None
+        """The snapshot that is read instead of what is now (see `madang.api.in_snapshot`)."""
         self._body: bytes | None = None
 
     @property
@@ -216,10 +223,14 @@ class Call:
         """Put a question of `madang.hub.queries` (its first argument is a Look) off the event loop."""
 
         def asked() -> T:
-            with looking(self.hub, self.caller, self.lang) as look:
+            with self.looking() as look:
                 return question(look, *args)
 
         return await self.run(asked)
+
+    def looking(self) -> AbstractContextManager[Look]:
+        """A look with the caller's eyes at what the request is about: what is now, or a snapshot."""
+        return looking(self.hub, self.caller, self.lang, self.past)
 
     async def done(self, future: "Future[T]") -> T:
         """Wait for a write to be durable."""

@@ -28,6 +28,7 @@ from madang.hub.registration_subscriptions import RegistrationSubscriptions
 from madang.hub.registrations import Registrations
 from madang.hub.registry import Registry
 from madang.hub.silence import RULE, RULE_TITLE, SILENCE_PARAMETERS, Silence
+from madang.hub.snapshots import Snapshots
 from madang.hub.sources import KIND as SOURCE_KIND
 from madang.hub.sources import Sources
 from madang.hub.subscriptions import Subscriptions
@@ -122,6 +123,7 @@ class Hub:
         self.alias: str = self._alias() if above is None else alias_of(above.alias, tenant)
         self.federation = Federation(self.registrations, self.contexts, http, self.real_clock, self.alias)
         self.entity_maps = EntityMaps(store, self.real_clock, lambda: secrets.token_hex(16))
+        self.snapshots = Snapshots(store, self.real_clock, http, lambda: secrets.token_hex(16))
         self.subscriptions = Subscriptions(store, self.real_clock, self.contexts, lambda: secrets.token_hex(16))
         self.records = Records(store, clock, tuple(self.registry.record_types.values()), self.parameters.value)
         self.incidents = Incidents(
@@ -307,11 +309,13 @@ class Hub:
         self.sources.save_in(tx)
         self.contexts.save_in(tx)
         self.registrations.save_in(tx)
+        self.snapshots.save_in(tx)
 
     def _housekeeping_in(self, tx: Tx, now: Instant) -> None:
         tx.forget_messages(day_of(max(0, now - MESSAGE_DAYS * DAY)))
         tx.trim_quarantine(QUARANTINE_ROWS_MAX)
         self.entity_maps.forget_expired_in(tx)
+        self.snapshots.forget_expired_in(tx)
 
     def settle(self) -> None:
         """Run detectors to the end of the log (without threads): for evaluation, replay and tests."""

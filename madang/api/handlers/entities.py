@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from madang.api.route import Answer, Call
-from madang.hub.queries import entities, looking, search
+from madang.hub.queries import entities, search
 
 T = TypeVar("T")
 
 
 def question(call: Call, ask: Callable[..., T], *args: Any) -> T:
     """Ask in this thread."""
-    with looking(call.hub, call.caller, call.lang) as look:
+    with call.looking() as look:
         return ask(look, *args)
 
 

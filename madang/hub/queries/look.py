@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,6 +15,7 @@ from madang.model.caller import Caller
 from madang.model.entity import Entity, alive_at
 from madang.model.finding import Reason
 from madang.model.record import Record
+from madang.model.time import Instant
 from madang.ngsild.query import And, Compare, Linked, Node, Not, OfType, Or, Query
 from madang.procedure.contract import RecordType
 
@@ -22,14 +23,20 @@ OWN_IDS_MAX = 10_000
 
 
 class Look:
-    """See the module's docstring. Lives as long as its snapshot; one thread."""
+    """See the module's docstring. Lives as long as its snapshot; one thread.
 
-    def __init__(self, hub: Hub, caller: Caller, lang: str, read: Read) -> None:
+    `read` is what is looked at. For a frozen past (`madang.hub.frozen`) `now` is its time, and `live` says who owns what today: that
+    decides what the caller may see of it."""
+
+    def __init__(
+        self, hub: Hub, caller: Caller, lang: str, read: Read, *, live: Read | None = None, now: Instant | None = None
+    ) -> None:
         self.hub = hub
         self.caller = caller
         self.lang = lang
         self.read = read
-        self.now = hub.clock.now()
+        self.now = hub.clock.now() if now is None else now
+        self._live = read if live is None else live
         self._own_ids: frozenset[str] | None = None
         self._predicate: Node | None = None
         self._has_predicate = False
@@ -77,7 +84,7 @@ class Look:
             if declared.kind != "thing" or not declared.parties:
                 continue
             where = Or(tuple(Compare(name, "==", party) for name in declared.parties))
-            page = self.read.query(Query(types=(declared.name,), where=where, limit=OWN_IDS_MAX))
+            page = self._live.query(Query(types=(declared.name,), where=where, limit=OWN_IDS_MAX))
             found.update(entity.id for entity in page.entities)
         return frozenset(found)
 
@@ -220,8 +227,18 @@ def narrow_linked(node: Node, predicate: Node) -> Node:
     return node
 
 
+class Past(NamedTuple):
+    """A frozen past that is looked at instead of the present (`madang.hub.frozen`)."""
+
+    read: Read
+    at: Instant
+
+
 @contextmanager
-def looking(hub: Hub, caller: Caller, lang: str) -> Iterator[Look]:
+def looking(hub: Hub, caller: Caller, lang: str, past: Past | None = None) -> Iterator[Look]:
     """A look for the length of a `with` block."""
     with hub.store.read() as read:
-        yield Look(hub, caller, lang, read)
+        if past is None:
+            yield Look(hub, caller, lang, read)
+        else:
+            yield Look(hub, caller, lang, past.read, live=read, now=past.at)

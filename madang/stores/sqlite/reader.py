@@ -1,7 +1,6 @@
 """The read side: a consistent snapshot on one connection. The writer's Tx extends it with what its own op did."""
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -22,6 +21,7 @@ from madang.model.change import Transition
 from madang.model.entity import Entity, alive_at, split_key
 from madang.model.time import Instant, render_instant
 from madang.ngsild.query import Query
+from madang.ngsild.sort import collation_key
 from madang.stores.reader import CommonRead, marks
 from madang.stores.rows import extent_of
 from madang.stores.sqlite.compile import COLLATE_FUNCTION, INSTANT_FUNCTION, Compiled, compile_query
@@ -76,13 +76,9 @@ def _regexp(*values: Any) -> int:
 
 
 def _collate(*values: Any) -> Any:
-    """The key by which people sort a text: letters without accents and case, then accents, then case. Other values as they are."""
+    """The key by which people sort a text; other values as they are."""
     (value,) = values
-    if not isinstance(value, str):
-        return value
-    parts = unicodedata.normalize("NFD", value)
-    letters = "".join(c for c in parts if not unicodedata.combining(c))
-    return f"{letters.casefold()}\0{parts.casefold()}\0{value.swapcase()}"
+    return collation_key(value) if isinstance(value, str) else value
 
 
 def _instant_text(*values: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from madang.api.errors import Problem
 from madang.api.handlers.entities import question
 from madang.api.handlers.ngsild.common import type_selection
 from madang.api.handlers.ngsild.distribute import parts_to_read, read_remote, visible
@@ -49,7 +50,8 @@ class EntityCandidates:
         self._is_split = bool(given.get("splitEntities"))
         selection, self._id_pattern = selection_of(query, given, body, context)
         self._ids = frozenset(query.ids or selection.ids)
-        self._parts = parts_to_read(call, selection, context, given.get("csf"))
+        alone = body is not None and body.get("local") is True
+        self._parts = [] if alone else parts_to_read(call, selection, context, given.get("csf"))
         if self._parts and query.order:
             raise NgsiLdError("a query that context sources take part in is not ordered: add local=true", "orderBy")
         pairs = parameters_of(given, body, replace(query, limit=1), is_split=self._is_split)
@@ -80,6 +82,27 @@ class EntityCandidates:
             return _entries(ids, there) if there else [Entry(id_) for id_ in ids]
 
         return await self._call.run(question, self._call, ask), warnings
+
+    async def whole(self, limit: int) -> tuple[list[Entity], Sequence[str]]:
+        """(all entities that the query finds, by id, warnings of context sources): what is here in one look. Raises Problem for more than
+        `limit`."""
+        founds = await asyncio.gather(*(self._read_all(part) for part in self._parts))
+        fragments = [fragment for found in founds for fragment in found.fragments]
+
+        def ask(look: Look) -> list[Entity]:
+            there = visible(look, fragments)
+            is_split = self._is_split and bool(there)
+            query = replace(self._query, limit=limit)
+            page = look.query(self._unconditional(query) if is_split else query)
+            if page.next_after is not None:
+                raise _too_many(limit)
+            merged = merge_all(page.entities, there)
+            return list(self._fitting(merged).values()) if is_split else merged
+
+        merged = await self._call.run(question, self._call, ask)
+        if len(merged) > limit:
+            raise _too_many(limit)
+        return merged, [warning for found in founds for warning in found.warnings]
 
     def _split_entries(self, look: Look, there: list[Fragment]) -> list[Entry]:
         """Of entities whose parts meet the conditions only together."""
@@ -171,6 +194,10 @@ class EntityCandidates:
         found = await read_remote(self._call, [part], self._context, replace(self._read, ids=ids, parameters=pairs))
         found.fragments = [fragment for fragment in found.fragments if fragment.entity.id in ids]
         return found
+
+
+def _too_many(limit: int) -> Problem:
+    return Problem(403, "too-many-results", f"More than {limit} entities match: ask for fewer.", kind="TooManyResults")
 
 
 def _entries(here: Sequence[str], there: Sequence[Fragment]) -> list[Entry]:

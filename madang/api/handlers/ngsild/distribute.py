@@ -41,7 +41,12 @@ Local = Callable[[frozenset[str]], Awaitable[Answer]]
 
 def is_alone(call: Call) -> bool:
     """Is this request for this broker alone? Those who act for a party see only what names them, and only here is that known."""
-    return bool(call.query.get("local")) or call.caller.party is not None or call.hub.federation.is_idle
+    return (
+        bool(call.query.get("local"))
+        or call.caller.party is not None
+        or call.past is not None  # Clause 5.5.15: what is done in a snapshot is implicitly local.
+        or call.hub.federation.is_idle
+    )
 
 
 def parts_to_read(call: Call, asked: Selection, context: Context, csf: str | None = None) -> list[Part]:

@@ -94,6 +94,7 @@ async def get_entity(call: Call, send: Send) -> None:
         and "link" not in call.headers
         and "prefer" not in call.headers
         and "ngsild-entitymap" not in call.headers
+        and call.past is None
         and call.hub.federation.is_idle
     ):
         body = _stored_body(call, id_)
@@ -243,7 +244,7 @@ async def _answer_query(
     query = replace(asked.query, limit=max(1, limit), offset=offset, count=count, stamps=view.sys_attrs)
     gather = await gather_query(call, out.context, query, given, body)
 
-    plain = gather is None and _is_plain(call, view, out)
+    plain = gather is None and call.past is None and _is_plain(call, view, out)
 
     def ask(look: Look) -> tuple[bytes, int | None, bool]:
         if plain:
