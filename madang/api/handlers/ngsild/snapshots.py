@@ -172,6 +172,7 @@ async def _copy(call: Call, made: Kept, source: Kept) -> None:
                 return
         await snapshots.finish(made, source.status, source.queries, source.temporal)
     except Exception:
+        # As above.
         logger.exception("snapshot %s could not be cloned", source.id)
         await snapshots.finish(made, FAILURE, (), ())
 
