@@ -10,10 +10,12 @@ ports 8085, 8086, 8087, 8099, 18099 and 59999, the @context server on 8787.
 """
 
 import argparse
+import contextlib
 import http.server
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -89,33 +91,53 @@ def serve_contexts(suite: Path) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
-def start_mosquitto(out: Path) -> "subprocess.Popen[bytes] | None":
-    """mosquitto on 1883 and 18885; None where it is not installed or 1883 is taken."""
+MOSQUITTO = """#!/bin/sh
+# Stands for `docker`: the suite restarts its broker's container with it, and starts mosquitto with or without users.
+case "$*" in
+  *CONF=mosquitto_with_user.conf*) wanted={out}/users.conf ;;
+  *mosquitto*) wanted={out}/anybody.conf ;;
+  *) exit 0 ;;
+esac
+[ "$(cat {out}/mosquitto.running)" = "$wanted" ] && exit 0
+kill "$(cat {out}/mosquitto.pid)"
+sleep 0.3
+{binary} -c "$wanted" >/dev/null 2>&1 &
+echo $! > {out}/mosquitto.pid
+echo "$wanted" > {out}/mosquitto.running
+sleep 0.3
+"""
+
+
+def start_mosquitto(out: Path, docker: Path) -> bool:
+    """mosquitto on 1883 and 18885, with what makes `docker` start it anew; False where it is not installed or 1883 is taken."""
     binary = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
     with socket.socket() as probe:
         taken = probe.connect_ex(("127.0.0.1", 1883)) == 0
     if binary is None or taken:
-        return None
-    passwords, config = out / "mosquitto.passwd", out / "mosquitto.conf"
+        return False
+    passwords, listeners = out / "mosquitto.passwd", "listener 1883 127.0.0.1\nlistener 18885 127.0.0.1\n"
     passwords.write_text("")
     subprocess.run(["mosquitto_passwd", "-b", str(passwords), "user_with_password", "password"], check=False)
-    lines = [
-        "listener 1883 127.0.0.1",
-        "listener 18885 127.0.0.1",
-        "allow_anonymous true",
-        f"password_file {passwords}",
-    ]
-    config.write_text("\n".join(lines) + "\n")
-    return subprocess.Popen([binary, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # As the suite's resources/mqttUtils/mosquitto has them: without users any name is taken (058_01_03 sends one without a password).
+    (out / "anybody.conf").write_text(f"allow_anonymous true\n{listeners}")
+    (out / "users.conf").write_text(f"allow_anonymous false\n{listeners}password_file {passwords}\n")
+    config = str(out / "anybody.conf")
+    started = subprocess.Popen([binary, "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    (out / "mosquitto.pid").write_text(str(started.pid))
+    (out / "mosquitto.running").write_text(config)
+    docker.write_text(MOSQUITTO.format(out=out, binary=binary))
+    return True
+
+
+def stop_mosquitto(out: Path) -> None:
+    """End the one that runs now."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int((out / "mosquitto.pid").read_text()), signal.SIGTERM)
 
 
 def run_robot(suite: Path, out: Path, broker: str, paths: list[str]) -> Path:
     """Run the tests; gives robot's result file."""
     tools = out / "bin"
-    tools.mkdir(exist_ok=True)
-    docker = tools / "docker"  # the suite restarts its own broker's container with it
-    docker.write_text("#!/bin/sh\nexit 0\n")
-    docker.chmod(0o755)
     api = f"{broker}/ngsi-ld/v1"
     variables = {
         "url": api, "temporal_api_url": api, "core_context": CORE, "ngsild_test_suite_context": f"{LOCAL}/suite/{COMPOUND}",
@@ -169,13 +191,16 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     suite = copy_suite(args.suite.resolve(), out, args.broker)
     serve_contexts(suite)
-    mosquitto = start_mosquitto(out)
+    docker = out / "bin" / "docker"
+    docker.parent.mkdir(exist_ok=True)
+    docker.write_text("#!/bin/sh\nexit 0\n")
+    docker.chmod(0o755)
+    has_mosquitto = start_mosquitto(out, docker)
     try:
         result = run_robot(suite, out, args.broker, args.paths)
     finally:
-        if mosquitto is not None:
-            mosquitto.terminate()
-            mosquitto.wait()
+        if has_mosquitto:
+            stop_mosquitto(out)
     print_results(result)
 
 

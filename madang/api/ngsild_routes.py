@@ -13,12 +13,14 @@ from madang.api.handlers.ngsild import (
     provision,
     registration_subscriptions,
     registrations,
+    remote_notify,
     snapshots,
     subscriptions,
     temporal,
 )
 from madang.api.route import ANY, MADE, PUBLIC, Param, Route
 from madang.hub.contexts import KINDS
+from madang.hub.remote_subscriptions import PATH as REMOTE_PATH
 
 _DETAILS = Param("details", "boolean", "all that is known of it")
 _LOCAL = Param("local", "boolean", "only this broker, no context source")
@@ -195,6 +197,8 @@ _SUBSCRIPTIONS_TO = (
 )  # fmt: skip
 
 _ENTITY_SUBSCRIPTIONS = (
+    Route("POST", REMOTE_PATH, PUBLIC, "What another broker tells of its copy of a subscription (5.8.6): the copy's id says that "
+          "it may", remote_notify.hear, request=dict[str, Any], tag="ngsi-ld"),
     Route("POST", "/ngsi-ld/v1/subscriptions", ENTITY_READ, "Subscribe to changes (5.8.1): with the caller's own eyes",
           subscriptions.create_subscription, request=dict[str, Any], status=201, tag="ngsi-ld", tenant=MADE),
     Route("GET", "/ngsi-ld/v1/subscriptions", ENTITY_READ, "Query subscriptions (5.8.4): one's own, staff all",

@@ -27,6 +27,7 @@ from madang.hub.contexts import address_of
 from madang.hub.hub import Hub
 from madang.hub.matcher import Matcher, Replayed
 from madang.hub.ports import NotificationRow, StoreError, Tx
+from madang.hub.remote_subscriptions import RemoteSubscriptions
 from madang.hub.subscriptions import DEAD, DUE, Definition
 from madang.model.time import HOUR, SECOND, Instant, render_instant
 from madang.ngsild.context import Context
@@ -170,6 +171,9 @@ class Deliveries:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
         self.matcher = Matcher(hub, self._told, self._written_elsewhere)
+        self.remote = RemoteSubscriptions(hub)
+        """Copies of subscriptions at other brokers."""
+        self._sharing: asyncio.Task[None] | None = None
         self.counts = {"delivered": 0, "failed_attempts": 0, "failed": 0}
         """Since the start; for metrics."""
         hub.subscriptions.listeners.append(self._changed)
@@ -183,14 +187,19 @@ class Deliveries:
         if await asyncio.to_thread(self._hub.leads):
             for id_ in tuple(self.matcher.waiting):
                 self._kick(id_)
+        self.remote.begin(self._base_url)
         if match:
             self.matcher.start()
+            self._sharing = asyncio.create_task(self.remote.run(), name="notify-remote")
 
     async def stop(self) -> None:
         """Give attempts under way a moment, keep the outcomes; what is not done is sent again later."""
         if self._stopping:
             return
         self._stopping = True
+        if self._sharing is not None:
+            self._sharing.cancel()
+            await asyncio.gather(self._sharing, return_exceptions=True)
         await asyncio.to_thread(self.matcher.stop)
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
         for lane in self._lanes.values():

@@ -7,7 +7,7 @@ any document, and left out with a warning when it is wrong.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -182,7 +182,7 @@ class Federation:
         auxiliary = part.registration.mode == AUXILIARY
         for entity in entities:
             if covers(part, entity) and (read.id is None or entity.id == read.id):
-                found.fragments.append(Fragment(_narrowed(entity, part), auxiliary, part.registration.id))
+                found.fragments.append(Fragment(narrowed(entity, part), auxiliary, part.registration.id))
 
     async def _entities(self, answer: HttpAnswer, context: Context) -> list[Entity]:
         """The entities of an answer. Raises NgsiLdError."""
@@ -239,6 +239,23 @@ class Federation:
         detail, kind = _problem_in(answer)
         return Outcome(part, answer.status, detail, kind, _failed_in(answer))
 
+    async def tell(
+        self, part: Part, method: str, path: str, make: Callable[[Context], Any] | None, own: Context
+    ) -> Outcome:
+        """Ask a source for something in the background, on nobody's request. `make`: the document in the names of an @context, `own`
+        unless the source wants another. Never raises."""
+        try:
+            context = await self._context_for(part.registration, own)
+            document = None if make is None else make(context)
+            answer = await self._ask(
+                part.registration, method, path, (), document, Trigger({}, own), context, is_about_entities=False
+            )
+        except HttpFailed as error:
+            return Outcome(part, 0, str(error))
+        except NgsiLdError as error:
+            return Outcome(part, 0, f"its @context cannot be used: {error.detail}")
+        return Outcome(part, answer.status, *_problem_in(answer))
+
     # ── one request ─────────────────────────────────────────────────────────
 
     async def _context_for(self, registration: Registration, given: Context) -> Context:
@@ -257,6 +274,8 @@ class Federation:
         document: Any,
         trigger: Trigger,
         context: Context,
+        *,
+        is_about_entities: bool = True,
     ) -> HttpAnswer:
         """Raises HttpFailed."""
         if self._http is None:
@@ -266,7 +285,7 @@ class Federation:
         if self._paused.get(registration.id, 0) > now:
             raise HttpFailed("it failed a moment ago and is left alone for a while")
         parameters = list(parameters)
-        if registration.document.get("localOnly") or management.get("localOnly"):
+        if is_about_entities and (registration.document.get("localOnly") or management.get("localOnly")):
             parameters.append(("local", "true"))
         url = f"{_base(registration.endpoint)}{path}"
         if parameters:
@@ -435,8 +454,8 @@ def _stamps_of(document: Any, context: Context) -> Stamps:
     return stamps
 
 
-def _narrowed(entity: Entity, part: Part) -> Entity:
-    """Only the attributes that the registration covers."""
+def narrowed(entity: Entity, part: Part) -> Entity:
+    """The entity with only the attributes that the registration covers."""
     if not part.names:
         return entity
     kept = {key: a for key, a in entity.attributes.items() if key.partition(" ")[0] in part.names}

@@ -14,17 +14,18 @@ import threading
 import time
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from madang.hub.hub import Hub
+from madang.hub.notification_rows import Event, notifications_of, put_overflow_in
 from madang.hub.past import Past
 from madang.hub.ports import NotificationRow, Read, StoreError, Tx
 from madang.hub.queries.look import Look
-from madang.hub.subscriptions import DEAD, DUE, Definition, Due, acting_caller, overflow_row
+from madang.hub.subscriptions import DUE, Definition, Due, acting_caller
 from madang.model.change import CLOCK, DELETION, Change
 from madang.model.entity import Entity
 from madang.model.time import Instant
@@ -39,7 +40,7 @@ from madang.ngsild.notification import (
     tell_entity,
 )
 from madang.ngsild.query import And, Compare, Node, Or, Query
-from madang.ngsild.subscription import ACTIVE, GEO_JSON, Selector, Subscription
+from madang.ngsild.subscription import ACTIVE, Selector, Subscription
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +50,6 @@ ROUND_CHANGES_MAX = 1_000
 """Changes of one round: bounds how long the first waits for the commit."""
 PENDING_MAX = 50_000
 """Committed changes that wait in memory; beyond it the rest is read from the log."""
-EVENTS_MAX = 100
-"""Changes that one notification tells of, each of another entity: receivers get answers of about 100 kB."""
 QUEUE_MAX = 10_000
 """Notifications that wait for one subscription, some 10 MB: at one a second, a receiver's night. What is due beyond it is listed as failed
 with its range of the log, and can be replayed."""
@@ -72,13 +71,14 @@ Told = Callable[[str, Sequence[NotificationRow]], None]
 """(subscription, its new notifications): called after the commit, in the matcher's thread."""
 
 
-class Event(Struct):
-    """One change that a subscription is told of."""
+class HandedIn(Struct):
+    """What a subscription is told of that is in no change here: another broker told it."""
 
-    entity_id: str
-    seq: int
-    data: list[Any]
-    """Members of the notification's `data`."""
+    id: str
+    events: Sequence[tuple[str, list[Any]]]
+    """(entity, members of `data`)"""
+    done: "Future[None]"
+    """Done when it is committed."""
 
 
 class Overtaken(Exception):
@@ -117,6 +117,7 @@ class Matcher:
         self._wake = threading.Condition()
         self._pending: deque[Sequence[Change]] = deque()
         self._pending_count = 0
+        self._handed_in: deque[HandedIn] = deque()
         self._behind = True
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -171,7 +172,8 @@ class Matcher:
                     self._take_over()
                 if self.run_once() == 0:
                     with self._wake:
-                        if not self._pending and not self._behind and not self._stopping:
+                        idle = not self._pending and not self._behind and not self._handed_in
+                        if idle and not self._stopping:
                             self._wake.wait(IDLE_S)
                 elif not self._behind:
                     time.sleep(ROUND_S)
@@ -245,6 +247,36 @@ class Matcher:
                     self._behind = False
         return found
 
+    def hand_in(self, id_: str, events: Sequence[tuple[str, list[Any]]]) -> "Future[None]":
+        """Have the subscription told of this, (entity, members of `data`) each, with the next round. The future is done when it is
+        committed; it raises StoreError when it is not, also where another process queues. Any thread."""
+        handed = HandedIn(id_, events, Future())
+        if not self._hub.leads():
+            handed.done.set_exception(StoreError("another process queues notifications"))
+            return handed.done
+        with self._wake:
+            self._handed_in.append(handed)
+            self._wake.notify()
+        return handed.done
+
+    def _take_handed_in(self, events: dict[str, list[Event]], dues: dict[str, Due]) -> list[HandedIn]:
+        with self._wake:
+            taken = list(self._handed_in)
+            self._handed_in.clear()
+        now = self._hub.clock.now()
+        for handed in taken:
+            definition = self._hub.subscriptions.find(handed.id)
+            if definition is None:
+                continue
+            for entity_id, data in handed.events:
+                due = self._due_of(handed.id, dues)
+                if is_throttled(due.last_at, now, definition.subscription.throttling):
+                    due.throttled += 1
+                    continue
+                due.last_at = now
+                events.setdefault(handed.id, []).append(Event(entity_id, self.seq, data))
+        return taken
+
     def lag(self) -> int:
         """Changes committed and not yet looked at."""
         return max(0, self._store.last_seq() - self.seq)
@@ -271,7 +303,7 @@ class Matcher:
         index = self._hub.subscriptions.index()
         now = self._hub.clock.now()
         periodic = [d for d in index.periodic if self._is_periodic_due(d, now)]
-        if not changes and not periodic:
+        if not changes and not periodic and not self._handed_in:
             if self.seq > self._committed_seq and self._perf() - self._committed_at >= CURSOR_EVERY_S:
                 self._commit({}, {})
             return 0
@@ -287,13 +319,18 @@ class Matcher:
                     self._tell_periodic(read, definition, now, events, dues)
         if changes:
             self.seq = changes[-1].seq
-        if events or dues or self._perf() - self._committed_at >= CURSOR_EVERY_S:
-            try:
+        handed = self._take_handed_in(events, dues)
+        try:
+            if events or dues or self._perf() - self._committed_at >= CURSOR_EVERY_S:
                 self._commit(events, dues)
-            except StoreError:
-                self._forget()
-                raise
-        return len(changes)
+        except Exception as error:
+            self._forget()
+            for one in handed:
+                one.done.set_exception(error if isinstance(error, StoreError) else StoreError("it was not queued"))
+            raise
+        for one in handed:
+            one.done.set_result(None)
+        return len(changes) + len(handed)
 
     def _due_of(self, id_: str, dues: dict[str, Due]) -> Due:
         """A copy to change: the truth changes only with the commit."""
@@ -522,47 +559,6 @@ def told_of(look: Look, subscription: Subscription, what: Happened) -> list[Any]
             what = replace(what, entity=replace(what.entity, stamps=stamped.stamps, created_at=stamped.created_at))
     hidden = hidden_names(look, what.entity)
     return tell(subscription, what, hidden, lambda id_: look.find_entity(id_, stamps=sys_attrs)) or None
-
-
-def notifications_of(subscription: Subscription, events: Sequence[Event], now: Instant) -> list[NotificationRow]:
-    """The notifications that tell of these changes, in order: each of at most `EVENTS_MAX`, no entity twice in one. A change that cannot
-    be told is a failed one of its own."""
-    rows: list[NotificationRow] = []
-    gathered: list[Event] = []
-
-    def close() -> None:
-        if gathered:
-            rows.append(_row(subscription, gathered, now))
-            gathered.clear()
-
-    for event in events:
-        if not event.data:
-            close()
-            text = "it could not be made: see the server's log"
-            rows.append(NotificationRow(0, subscription.id, DEAD, event.seq, event.seq, 1, b"", now, text))
-            continue
-        if len(gathered) >= EVENTS_MAX or any(event.entity_id == other.entity_id for other in gathered):
-            close()
-        gathered.append(event)
-    close()
-    return rows
-
-
-def _row(subscription: Subscription, events: Sequence[Event], now: Instant) -> NotificationRow:
-    data: Any = [member for event in events for member in event.data]
-    if subscription.endpoint.accept == GEO_JSON:
-        data = {"type": "FeatureCollection", "features": data}
-    seqs = [event.seq for event in events]
-    return NotificationRow(0, subscription.id, DUE, min(seqs), max(seqs), len(events), msgspec.json.encode(data), now)
-
-
-def put_overflow_in(tx: Tx, id_: str, no: int, lost: Sequence[Event], now: Instant) -> int:
-    """Add what found no room to the failed row that gathers it; gives the row's number."""
-    known = None
-    if no:
-        known = next((row for row in tx.list_notifications(id_, DEAD, 1, no - 1) if row.no == no), None)
-    row = overflow_row(id_, known, lost[0].seq, lost[-1].seq, len(lost), now)
-    return tx.put_notification(row)
 
 
 def hidden_names(look: Look, entity: Entity) -> frozenset[str]:

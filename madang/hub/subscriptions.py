@@ -238,6 +238,14 @@ class Subscriptions:
         found = [definition for definition in self._all.values() if sees_subscription(caller, definition)]
         return sorted(found, key=lambda definition: (definition.kept.created_at, definition.id))
 
+    def ids(self) -> tuple[str, ...]:
+        """Of all, whoever's they are."""
+        return tuple(self._all)
+
+    def q_context_of(self, definition: Definition) -> Context:
+        """The @context that its conditions are written in."""
+        return self._compiled[definition.kept.q_context]
+
     def index(self) -> Index:
         """The definitions by what concerns them, for the matcher."""
         with self._lock:

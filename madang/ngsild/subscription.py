@@ -228,7 +228,7 @@ def _member(name: str, value: Any, context: Context, now: Instant) -> Any:
             return [item if item == "@none" else check_id(item, name) for item in _texts(value, name)]
         case "expandValues" | "jsonKeys":
             return [context.stored_name(n, name) for n in _texts(value, name)]
-        case "isActive" | "splitEntities":
+        case "isActive" | "splitEntities" | "localOnly":
             if not isinstance(value, bool):
                 raise NgsiLdError("must be true or false", name)
             return value

@@ -3,6 +3,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -414,3 +415,23 @@ def test_without_other_tenants_it_is_said(tmp_path: Path) -> None:
         bench.app.api.tenants = None
         answer = bench.ask("GET", "/types", None, "alpha")
         assert answer.status_code == 501 and answer.json()["type"] == f"{ERRORS}NoMultiTenantSupport"
+
+
+def test_a_subscription_s_copy_elsewhere_says_whose_it_is(bench: Tenanted) -> None:
+    """Clauses 5.8.1.4 and 6.3.14: what another broker tells of it carries the tenant's header, and is known in that tenant alone."""
+    registration = {"id": "urn:r:1", "type": "ContextSourceRegistration", "information": [{"entities": [{"type": "Car"}]}],
+                    "endpoint": "http://other.example"}  # fmt: skip
+    subscription = {"id": "urn:s:1", "type": "Subscription", "entities": [{"type": "Car"}],
+                    "notification": {"endpoint": {"uri": "http://receiver.example/n"}}}  # fmt: skip
+    assert bench.ask("POST", "/csourceRegistrations", registration, "alpha").status_code == 201
+    assert bench.ask("POST", "/subscriptions", subscription, "alpha").status_code == 201
+    for _ in range(100):
+        if bench.elsewhere.bodies:
+            break
+        time.sleep(0.02)
+    (body,) = bench.elsewhere.bodies
+    copy = json.loads(body)
+    assert copy["notification"]["endpoint"]["receiverInfo"] == [{"key": "NGSILD-Tenant", "value": "alpha"}]
+    told = {"type": "Notification", "subscriptionId": copy["id"], "data": []}
+    assert bench.ask("POST", "/ngsi-ld/ex/remote-notify", told, "alpha").status_code == 200
+    assert bench.ask("POST", "/ngsi-ld/ex/remote-notify", told).status_code == 404

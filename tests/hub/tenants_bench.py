@@ -30,11 +30,13 @@ class Elsewhere:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, dict[str, str]]] = []
+        self.bodies: list[bytes] = []
 
     async def ask(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, timeout_s: float, bytes_max: int,
         redirects_max: int = 0,
     ) -> HttpAnswer:  # fmt: skip
+        self.bodies.append(body)
         self.asked.append((method, url, {name.lower(): value for name, value in headers.items()}))
         return HttpAnswer(200, {"content-type": "application/json"}, b"[]")
 
@@ -72,7 +74,8 @@ class Tenanted:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         sent = {} if body is None else {"json": body}
-        return self.client.request(method, f"/ngsi-ld/v1{path}", headers=headers, **sent)  # type: ignore[arg-type]
+        url = path if path.startswith("/ngsi-ld/") else f"/ngsi-ld/v1{path}"
+        return self.client.request(method, url, headers=headers, **sent)  # type: ignore[arg-type]
 
     def token(self, role: str, tenant: str = "default", name: str = "") -> str:
         """A new token."""

@@ -6,10 +6,12 @@ from urllib.parse import quote
 
 from madang.access.roles import SOURCE_MANAGE
 from madang.api.handlers.ngsild.common import BODIES, JSON_LD, accepted, document_of
-from madang.api.handlers.ngsild.context_of import context_headers, context_of_link
+from madang.api.handlers.ngsild.context_of import base_of, context_headers, context_of_link
 from madang.api.handlers.ngsild.registrations import registration_links
 from madang.api.route import Answer, Call
 from madang.hub.registration_subscriptions import Kept
+from madang.hub.remote_subscriptions import PATH as REMOTE_PATH
+from madang.hub.remote_subscriptions import registered_as
 from madang.ngsild.context import Context
 from madang.ngsild.names import check_id
 from madang.ngsild.registration_subscription import render_subscription
@@ -28,7 +30,9 @@ async def get_subscription(call: Call) -> Answer:
     """GET /ngsi-ld/v1/csourceSubscriptions/{id}"""
     media_type = accepted(call)
     context = await context_of_link(call)
-    document = _shown(call, call.hub.registration_subscriptions.get(check_id(call.path["id"])), context)
+    id_ = check_id(call.path["id"])
+    shared = next((kept for kept in _behind_shared(call) if kept.document["id"] == id_), None)
+    document = _shown(call, shared or call.hub.registration_subscriptions.get(id_), context)
     if media_type == JSON_LD:
         return Answer({**document, "@context": context.value}, 200, (), media_type)
     return Answer(document, 200, await context_headers(call, context), media_type)
@@ -39,7 +43,7 @@ async def query_subscriptions(call: Call) -> Answer:
     media_type = accepted(call)
     context = await context_of_link(call)
     limit, offset = call.query["limit"], call.query["offset"]
-    found = call.hub.registration_subscriptions.list_all()
+    found = [*call.hub.registration_subscriptions.list_all(), *_behind_shared(call)]
     documents = [_shown(call, kept, context) for kept in found[offset : offset + limit]]
     headers = registration_links(call, PATH, limit, offset, more=offset + limit < len(found))
     if call.query.get("count"):
@@ -63,6 +67,19 @@ async def delete_subscription(call: Call) -> Answer:
     """DELETE /ngsi-ld/v1/csourceSubscriptions/{id}"""
     await call.hub.registration_subscriptions.delete(check_id(call.path["id"]))
     return Answer(None, 204)
+
+
+def _behind_shared(call: Call) -> list[Kept]:
+    """What stands behind subscriptions that other brokers have copies of (clause 5.8.1.4): each hears of registrations that newly match,
+    and of those that do no longer. They come and go with their subscription."""
+    deliveries = call.state.deliveries
+    if deliveries is None:
+        return []
+    endpoint = {"endpoint": {"uri": base_of(call) + REMOTE_PATH, "accept": "application/json"}}
+    return [
+        Kept({**registered_as(definition), "notification": endpoint}, definition.kept.created_at)
+        for definition in deliveries.remote.list_shared()
+    ]
 
 
 def _shown(call: Call, kept: Kept, context: Context) -> dict[str, Any]:
