@@ -129,9 +129,19 @@ class Federation:
         """Nobody is registered: nothing is distributed."""
         return not self._registrations.list_active()
 
-    def parts(self, asked: Selection) -> list[Part]:
-        """Who may know something of it."""
-        return parts_of(self._registrations.list_active(), asked)
+    def parts(self, asked: Selection, headers: Mapping[str, str]) -> list[Part]:
+        """Who may know something of it, without those sources through which the request came: they have done their part, or are about to
+        (6.3.18). That is known of registrations with a contextSourceAlias; others are found out when the request comes back."""
+        found = parts_of(self._registrations.list_active(), asked)
+        via = headers.get("via")
+        if not via or not found:
+            return found
+        passed = _pseudonyms(via)
+        return [part for part in found if part.takes_over or _alias(part) not in passed]
+
+    def is_circular(self, part: Part, headers: Mapping[str, str]) -> bool:
+        """Does the request go round when this source gets it, as far as that can be seen here?"""
+        return self.is_loop(headers) or _alias(part) in _pseudonyms(headers.get("via", ""))
 
     def is_loop(self, headers: Mapping[str, str]) -> bool:
         """Did this request come through this broker before? (6.3.18)"""
@@ -421,6 +431,11 @@ def _link(address: str) -> str:
 def _pair(registration: Registration, key: str) -> str | None:
     pairs = registration.document.get("contextSourceInfo", ())
     return next((pair["value"] for pair in pairs if pair["key"] == key), None)
+
+
+def _alias(part: Part) -> str | None:
+    alias = part.registration.document.get("contextSourceAlias")
+    return alias if isinstance(alias, str) else None
 
 
 def _pseudonyms(via: str) -> set[str]:

@@ -53,7 +53,7 @@ def parts_to_read(call: Call, asked: Selection, context: Context, csf: str | Non
     """The sources to ask; none when the request has come round in a loop (6.3.18)."""
     if is_alone(call) or call.hub.federation.is_loop(call.headers):
         return []
-    parts = call.hub.federation.parts(asked)
+    parts = call.hub.federation.parts(asked, call.headers)
     if csf:
         node = parse_q(csf, context)
         parts = [part for part in parts if matches(part.registration.as_entity, node)]
@@ -116,11 +116,14 @@ async def distribute(
     if is_alone(call):
         return await local(frozenset())
     selection = Selection(types=types or types_known(call, id_), ids=(id_,), names=tuple(sorted(names or ())))
-    split = split_change(call.hub.federation.parts(selection), operations, names)
-    if call.hub.federation.is_loop(call.headers):
-        if any(part.takes_over for part, _ in split.forwards):
-            raise Problem(508, "loop", "This request came through this broker before: its context sources form a loop.")
-        return await local(frozenset())
+    federation = call.hub.federation
+    split = split_change(federation.parts(selection, call.headers), operations, names)
+    if any(part.takes_over and federation.is_circular(part, call.headers) for part, _ in split.forwards):
+        raise Problem(
+            508, "loop", "This request goes round in a circle of context sources: nobody holds what it is about."
+        )
+    if federation.is_loop(call.headers):
+        return await _again(call, local, good)
     if not split.forwards and not split.refused:
         return await local(frozenset())
     outcomes, result = await asyncio.gather(
@@ -137,7 +140,7 @@ async def distribute_purge(call: Call, context: Context, asked: Query, local: Lo
     if is_alone(call) or call.hub.federation.is_loop(call.headers):
         return await local(frozenset())
     selection = Selection(types_in(call.query.get("type"), context), asked.ids, asked.id_pattern, asked.attributes)
-    split = split_change(call.hub.federation.parts(selection), ("purgeEntity",), None)
+    split = split_change(call.hub.federation.parts(selection, call.headers), ("purgeEntity",), None)
     if not split.forwards and not split.refused:
         return await local(frozenset())
     outcomes, result = await asyncio.gather(
@@ -145,6 +148,19 @@ async def distribute_purge(call: Call, context: Context, asked: Query, local: Lo
         _here(local, replace(split, is_local=True)),
     )
     return _answer(call, "", split, outcomes, result, 204)
+
+
+async def _again(call: Call, local: Local, good: int) -> Answer:
+    """The change here, for a request that went round and was here before: that it exists already, or is gone, or was taken in part, is
+    what its first pass did and told."""
+    try:
+        answer = await local(frozenset())
+    except Exception as error:
+        problem = problem_of(error, call.hub.words, call.lang)
+        if problem is None or problem.status not in (404, 409):
+            raise
+        return Answer(None, good)
+    return Answer(None, good) if answer.status == 207 else answer
 
 
 def without(attributes: Attributes, held: frozenset[str]) -> Attributes:

@@ -22,7 +22,7 @@ from madang.api.handlers.ngsild.distribute import (
     without,
 )
 from madang.api.route import Answer, Call
-from madang.hub.entities import EntityNotFound, Written
+from madang.hub.entities import EntityExists, EntityNotFound, Written
 from madang.hub.federation import Outcome, Trigger
 from madang.ngsild.context import CORE, Context
 from madang.ngsild.federation import Part, Split, keep_members, rename, split_change
@@ -63,8 +63,10 @@ async def distribute_batch(
 ) -> Answer:
     """Run the batch here and at the sources. `run` makes the local change of the items given."""
     federation = call.hub.federation
-    if is_alone(call) or federation.is_loop(call.headers):
+    if is_alone(call):
         return _answer(call, await call.done(run(list(items))), errors)
+    if federation.is_loop(call.headers):
+        return _answer(call, _again(await call.done(run(list(items)))), errors)
     local: list[Item] = []
     groups: dict[str, _Group] = {}
     held_elsewhere: set[str] = set()
@@ -72,7 +74,7 @@ async def distribute_batch(
         selection = Selection(
             item.types or types_known(call, item.id), (item.id,), None, tuple(sorted(item.names or ()))
         )
-        split = split_change(federation.parts(selection), (operation,), item.names)
+        split = split_change(federation.parts(selection, call.headers), (operation,), item.names)
         errors += [(item.id, refusal(part)) for part in split.refused]
         for part, _ in split.forwards:
             _add(groups, part, item)
@@ -84,6 +86,13 @@ async def distribute_batch(
         asyncio.gather(*(_forward(call, path, group) for group in groups.values())), call.done(run(local))
     )
     return _answer(call, _merged(items, list(groups.values()), outcomes, written, held_elsewhere), errors)
+
+
+def _again(written: Written) -> Written:
+    """What came of a batch that went round and was here before: what exists already, or is gone, is so since its first pass."""
+    known = [id_ for id_, error in written.errors if isinstance(error, EntityExists | EntityNotFound)]
+    left = [(id_, error) for id_, error in written.errors if id_ not in known]
+    return replace(written, updated=[*written.updated, *known], errors=left)
 
 
 def _kept(item: Item, split: Split) -> Item:
