@@ -68,7 +68,7 @@ class Term:
 class Context:
     """A compiled @context. Immutable but for its caches; one object may serve all threads.
 
-    Cost: a dictionary look-up for a name that was seen before; the core alone costs what `check_name` costs."""
+    Cost: a dictionary look-up for a name that was seen before."""
 
     def __init__(self, terms: Mapping[str, Term], vocabulary: str, value: Any, *, core: bool = False) -> None:
         self.value = value
@@ -145,12 +145,12 @@ class Context:
         >>> CORE.stored_name("https://uri.etsi.org/ngsi-ld/default-context/speed")
         'speed'
         """
-        if self.is_core:
-            return check_name(name, where)
         try:
             return self._stored[name]
         except (KeyError, TypeError):
             pass
+        if self.is_core:
+            return str(_remember(self._stored, name, check_name(name, where)))
         if not isinstance(name, str) or ":" not in name or len(name) > TERM_LENGTH_MAX:
             check_name(name, where)
         iri = self.expand_term(name)
