@@ -94,7 +94,7 @@ class Entities:
 
     def create(self, caller: Caller, entity: ParsedEntity) -> "Future[None]":
         """Errors: EntityExists, EntityGoverned."""
-        return self._write(caller, lambda tx: self._create_in(tx, caller, entity))
+        return self._write(caller, lambda tx: self._create_in(tx, caller, entity), (entity.id,))
 
     def _create_in(self, tx: Tx, caller: Caller, entity: ParsedEntity) -> None:
         self._check_types((entity.type, *entity.types))
@@ -111,11 +111,11 @@ class Entities:
             self._check_types((entity.type, *entity.types))
             self._put_whole(tx, caller, entity)
 
-        return self._write(caller, op)
+        return self._write(caller, op, (entity.id,))
 
     def delete(self, caller: Caller, id_: str, types: Node | None = None) -> "Future[None]":
         """Errors: EntityNotFound, EntityGoverned."""
-        return self._write(caller, lambda tx: self._delete_in(tx, caller, id_, types), bulk=False)
+        return self._write(caller, lambda tx: self._delete_in(tx, caller, id_, types), (id_,), bulk=False)
 
     def _delete_in(self, tx: Tx, caller: Caller, id_: str, types: Node | None) -> None:
         self._get(tx, id_, types)
@@ -125,7 +125,7 @@ class Entities:
         self, caller: Caller, id_: str, fragment: Fragment, types: Node | None, how: Merging = PLAIN_MERGE
     ) -> "Future[None]":
         """Clause 5.5.12. Errors: EntityNotFound, EntityGoverned, EntityWrong."""
-        return self._write(caller, lambda tx: self._merge_in(tx, caller, id_, fragment, types, how))
+        return self._write(caller, lambda tx: self._merge_in(tx, caller, id_, fragment, types, how), (id_,))
 
     def _merge_in(self, tx: Tx, caller: Caller, id_: str, fragment: Fragment, types: Node | None, how: Merging) -> None:
         entity = self._get(tx, id_, types)
@@ -160,7 +160,7 @@ class Entities:
                 if after is None:
                     return count
 
-        return self._write(caller, op, bulk=False)
+        return self._write(caller, op, (), bulk=False)
 
     def _purge_in(
         self, tx: Tx, caller: Caller, entity: Entity, keep: Collection[str] | None, drop: Collection[str] | None
@@ -264,7 +264,7 @@ class Entities:
                     written.errors.append((id_, error))
             return written
 
-        return self._write(caller, op, bulk=bulk)
+        return self._write(caller, op, [id_of(item) for item in items], bulk=bulk)
 
     # --- attributes ---
 
@@ -273,7 +273,9 @@ class Entities:
     ) -> "Future[Changed]":
         """Add attributes; those there already are replaced, or left alone without `overwrite` (clause 5.6.3).
         Errors: EntityNotFound, EntityGoverned."""
-        return self._write(caller, lambda tx: self._append_in(tx, caller, id_, fragment, types, overwrite=overwrite))
+        return self._write(
+            caller, lambda tx: self._append_in(tx, caller, id_, fragment, types, overwrite=overwrite), (id_,)
+        )
 
     def _append_in(
         self, tx: Tx, caller: Caller, id_: str, fragment: Fragment, types: Node | None, *, overwrite: bool
@@ -315,7 +317,7 @@ class Entities:
                 self._put(tx, caller, entity, chosen, fragment, remove=removed, scopes=scopes)
             return Changed(_names(chosen, fragment, removed=removed, scope=scopes is not None), left)
 
-        return self._write(caller, op)
+        return self._write(caller, op, (id_,))
 
     def update_attribute(
         self, caller: Caller, id_: str, key: str, fragment: Attribute | None, types: Node | None = None
@@ -334,7 +336,7 @@ class Entities:
             name = split_key(key)[0]
             self._put(tx, caller, entity, {key: update_partially(old, as_known(old, fragment), name)}, Fragment({}))
 
-        return self._write(caller, op)
+        return self._write(caller, op, (id_,))
 
     def replace_attribute(
         self, caller: Caller, id_: str, instances: Attributes, types: Node | None = None
@@ -348,7 +350,7 @@ class Entities:
                     raise EntityNotFound(f"{id_} has no attribute {_said(key)}")
             self._put(tx, caller, entity, instances, Fragment({}))
 
-        return self._write(caller, op)
+        return self._write(caller, op, (id_,))
 
     def delete_attribute(
         self,
@@ -376,15 +378,18 @@ class Entities:
                 raise EntityNotFound(f"{id_} has no attribute {_said(key)}")
             self._put(tx, caller, entity, {}, Fragment({}), remove=keys)
 
-        return self._write(caller, op)
+        return self._write(caller, op, (id_,))
 
     # --- shared ---
 
-    def _write(self, caller: Caller, op: Callable[[Tx], Any], *, bulk: bool = True) -> "Future[Any]":
-        """`bulk`: the op does nothing but find and put entities, so that the store writes many of them together."""
+    def _write(
+        self, caller: Caller, op: Callable[[Tx], Any], ids: Sequence[str], *, bulk: bool = True
+    ) -> "Future[Any]":
+        """`ids`: the entities that the op looks at, as far as they are known. `bulk`: it does nothing but find and put entities, so that
+        the store writes many of them together."""
         if not caller.may(ENTITY_WRITE):
             raise EntityForbidden(f"writing entities needs the permission {ENTITY_WRITE}")
-        return self._store.write(op, bulk=bulk)
+        return self._store.write(op, bulk=bulk, ids=ids)
 
     @staticmethod
     def _find(tx: Tx, id_: str) -> Entity | None:

@@ -506,9 +506,10 @@ class Store(Protocol):
     failure: str
     """Why the last commit failed; empty when it did not."""
 
-    def write(self, op: Callable[[Tx], T], *, bulk: bool = False) -> Future[T]:
+    def write(self, op: Callable[[Tx], T], *, bulk: bool = False, ids: Sequence[str] = ()) -> Future[T]:
         """Queue an op for the writer. A `bulk` op promises to use nothing but `remember_messages`, `append_reading`, `find_entity`,
-        `put_entity` and `put_quarantine`: it needs no savepoint, which is what makes ingest fast. Raises StoreClosed after `close`."""
+        `put_entity` and `put_quarantine`: it needs no savepoint, which is what makes ingest fast. `ids`: entities
+        that it will look at, as far as they are known: they may be read for several ops at once. Raises StoreClosed after `close`."""
         ...
 
     def read(self) -> AbstractContextManager[Read]: ...

@@ -66,11 +66,13 @@ def extent_of(row: Sequence[Any]) -> Extent:
     return Extent(row[0], row[1], None if row[2] is None else (row[2], row[3], row[4], row[5]), row[6], row[7])
 
 
-def log_row(change: Change, attributes_json: str) -> tuple[Any, ...]:
-    """A change as a row of LOG_COLUMNS; `attributes_json` is at hand already where it is asked for."""
+def log_row(change: Change, attributes_json: str, before_json: str | None = None) -> tuple[Any, ...]:
+    """A change as a row of LOG_COLUMNS; `attributes_json` is at hand already where it is asked for, `before_json` perhaps."""
+    if before_json is None and change.before is not None:
+        before_json = orjson.dumps(change.before).decode()
     return (
         change.seq, change.kind, change.recorded_at, change.observed_at, change.received_at, change.entity_id,
         change.entity_type, change.source, change.late, attributes_json, moved_text(change),
         orjson.dumps(change.removed).decode() if change.removed else None, change.previous,
-        None if change.before is None else orjson.dumps(change.before).decode(),
+        before_json,
     )  # fmt: skip

@@ -189,7 +189,7 @@ class PostgresStore:
 
     # --- writing ---
 
-    def write(self, op: Callable[[Tx], T], *, bulk: bool = False) -> Future[T]:
+    def write(self, op: Callable[[Tx], T], *, bulk: bool = False, ids: Sequence[str] = ()) -> Future[T]:
         """See `madang.hub.ports.Store.write`."""
         future: Future[T] = Future()
         with self._close_lock:

@@ -47,12 +47,13 @@ TRUNCATE_WAIT_MS = 200
 
 
 class _Pending:
-    __slots__ = ("bulk", "future", "op")
+    __slots__ = ("bulk", "future", "ids", "op")
 
-    def __init__(self, op: Callable[[Tx], Any], bulk: bool, future: "Future[Any]") -> None:
+    def __init__(self, op: Callable[[Tx], Any], bulk: bool, future: "Future[Any]", ids: Sequence[str]) -> None:
         self.op = op
         self.bulk = bulk
         self.future = future
+        self.ids = ids
 
 
 class SqliteStore:
@@ -145,13 +146,13 @@ class SqliteStore:
 
     # --- writing ---
 
-    def write(self, op: Callable[[Tx], T], *, bulk: bool = False) -> Future[T]:
+    def write(self, op: Callable[[Tx], T], *, bulk: bool = False, ids: Sequence[str] = ()) -> Future[T]:
         """See `madang.hub.ports.Store.write`."""
         future: Future[T] = Future()
         with self._close_lock:
             if self._closed:
                 raise StoreClosed("the store is closed")
-            self._queue.put(_Pending(op, bulk, future))
+            self._queue.put(_Pending(op, bulk, future, ids))
         return future
 
     def _write_loop(self) -> None:
@@ -190,6 +191,7 @@ class SqliteStore:
         try:
             db.execute("BEGIN IMMEDIATE")
             tx = SqliteTx(db, self._writer_slot, self._memory, self._clock.now())
+            tx.prefetch([id_ for pending in group for id_ in pending.ids])
             for index, pending in enumerate(group, 1):  # noqa: B007 - index says how far the group came
                 if not pending.future.set_running_or_notify_cancel():
                     continue

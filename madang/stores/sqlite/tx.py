@@ -28,6 +28,8 @@ from madang.stores.writes import CommonWrites
 
 CACHE_ENTITIES_MAX = 100_000
 """Entities whose state the writer keeps in memory (about 3 KB each). What is evicted is read again."""
+PREFETCH_MAX = 10_000
+"""Entities that are loaded at once for a group of ops; what is beyond is loaded one by one."""
 ROWS_PER_STATEMENT = 64
 """Rows in one INSERT. Larger ones gained nothing when tried; the statement's text is prepared once."""
 BUFFER_ROWS_MAX = 20_000
@@ -176,6 +178,14 @@ class WriterMemory:
             self.entities.popitem(last=False)
 
 
+_LOAD = (
+    "SELECT e.id, e.no, e.type, e.body, e.created_at, e.modified_at, e.observed_at, e.seq, e.lon, e.lat,"
+    " p.west, p.south, p.east, p.north, e.deleted, e.types, e.scopes, e.expires_at, e.wakes_at, e.many, e.stamps"
+    " FROM entity e LEFT JOIN entity_place p ON p.no = e.no WHERE"
+)
+"""What the memory keeps of an entity."""
+
+
 class _Statement:
     """A multi-row INSERT: `head` VALUES (…), (…) `tail`."""
 
@@ -204,6 +214,15 @@ _ENTITY = _Statement(
     " lat = excluded.lat, deleted = excluded.deleted, types = excluded.types, scopes = excluded.scopes,"
     " expires_at = excluded.expires_at, wakes_at = excluded.wakes_at, many = excluded.many, stamps = excluded.stamps",
 )
+_KNOWN_ENTITY = _Statement(
+    "INSERT INTO entity",
+    17,
+    "ON CONFLICT (no) DO UPDATE SET body = excluded.body, modified_at = excluded.modified_at,"
+    " observed_at = excluded.observed_at, seq = excluded.seq, lon = excluded.lon, lat = excluded.lat,"
+    " types = excluded.types, scopes = excluded.scopes, expires_at = excluded.expires_at, many = excluded.many,"
+    " stamps = excluded.stamps",
+)
+"""For rows that are there and of which no column in an index changes: what is not set needs no index to be looked into."""
 _MESSAGE = _Statement("INSERT INTO message_id", 2)
 _PLACE = _Statement("INSERT OR REPLACE INTO entity_place", 5)
 _REFERENCE = _Statement("INSERT INTO reference_version", 5)
@@ -228,6 +247,8 @@ class SqliteTx(CommonWrites, TemporalWrites, SqliteRead):
         self._touched: set[str] = set()
         """Entities changed in this transaction."""
         self._dirty: dict[str, CachedEntity] = {}
+        self._reindexed: set[int] = set()
+        """Numbers of dirty entities that are new or of which a column in an index changed."""
         self._references: list[tuple[Any, ...]] = []
         self._type_rows: list[tuple[str, int, bool]] = []
         """Further types of entities that changed: (type, number, True to add or False to take away)."""
@@ -327,9 +348,11 @@ class SqliteTx(CommonWrites, TemporalWrites, SqliteRead):
             for key in self._messages:
                 self._messages[key] = 1  # written; kept so that a repeat in this transaction is still known
         if self._dirty:
-            rows, places = [], []
+            rows: list[tuple[Any, ...]] = []
+            known: list[tuple[Any, ...]] = []
+            places: list[tuple[Any, ...]] = []
             for cached in self._dirty.values():
-                rows.append(
+                (rows if cached.no in self._reindexed else known).append(
                     (
                         cached.no, cached.id, cached.type, cached.body, cached.created_at, cached.modified_at,
                         cached.observed_at, cached.seq, cached.lon, cached.lat, 0,
@@ -342,9 +365,11 @@ class SqliteTx(CommonWrites, TemporalWrites, SqliteRead):
                 if place is not None:
                     places.append(place)
             _ENTITY.run(db, rows)
+            _KNOWN_ENTITY.run(db, known)
             if places:
                 _PLACE.run(db, places)
             self._dirty.clear()
+            self._reindexed.clear()
         if self._type_rows:
             for type_, no, add in self._type_rows:
                 if add:
@@ -437,38 +462,42 @@ class SqliteTx(CommonWrites, TemporalWrites, SqliteRead):
             return cached
         if id_ in self._absent:
             return None
-        row = self._one(
-            "SELECT e.no, e.type, e.body, e.created_at, e.modified_at, e.observed_at, e.seq, e.lon, e.lat,"
-            " p.west, p.south, p.east, p.north, e.deleted, e.types, e.scopes, e.expires_at, e.wakes_at, e.many, e.stamps"
-            " FROM entity e LEFT JOIN entity_place p ON p.no = e.no"
-            " WHERE e.id = ?",
-            (id_,),
-        )
+        row = self._one(f"{_LOAD} e.id = ?", (id_,))
         if row is None:
             self._absent.add(id_)
             return None
-        cached = CachedEntity(row[0], id_, row[1], row[3])
-        if row[13]:
+        return self._take_row(row)
+
+    def prefetch(self, ids: Sequence[str]) -> None:
+        """Load the entities with these ids as far as the memory does not have them: one statement instead of one for each."""
+        known = self._memory.entities
+        missing = [id_ for id_ in dict.fromkeys(ids) if id_ not in known]
+        for piece in in_pieces(missing[:PREFETCH_MAX]):
+            found = self._all(f"{_LOAD} e.id IN ({marks(piece)})", piece)
+            self._absent.update(piece)
+            self._absent.difference_update(row[0] for row in found)
+            for row in found:
+                self._take_row(row)
+
+    def _take_row(self, row: Sequence[Any]) -> CachedEntity:
+        """A row of `_LOAD`, into the memory unless the entity is deleted."""
+        id_ = row[0]
+        cached = CachedEntity(row[1], id_, row[2], row[4])
+        if row[14]:
             # A deleted entity keeps its number, so that its history is found again under the same id.
             cached.seq = -1
             return cached
-        cached.body, cached.attributes = row[2], orjson.loads(row[2])
-        cached.modified_at, cached.observed_at, cached.seq, cached.lon, cached.lat = (
-            row[4],
-            row[5],
-            row[6],
-            row[7],
-            row[8],
-        )
-        if row[9] is not None:
+        cached.body, cached.attributes = row[3], orjson.loads(row[3])
+        cached.modified_at, cached.observed_at, cached.seq, cached.lon, cached.lat = row[5:10]
+        if row[10] is not None:
             # R*Tree coordinates are 32-bit floats, rounded outwards: shrink by that so that the box stays inside.
             slack = 2e-5
-            cached.box = (row[9] + slack, row[10] + slack, row[11] - slack, row[12] - slack)
-        cached.types = () if row[14] is None else tuple(orjson.loads(row[14]))
-        cached.scopes = () if row[15] is None else tuple(orjson.loads(row[15]))
-        cached.expires_at, cached.wakes_at, cached.many = row[16], row[17], row[18]
-        if row[19] is not None:
-            cached.marks, cached.marks_text = orjson.loads(row[19]), row[19]
+            cached.box = (row[10] + slack, row[11] + slack, row[12] - slack, row[13] - slack)
+        cached.types = () if row[15] is None else tuple(orjson.loads(row[15]))
+        cached.scopes = () if row[16] is None else tuple(orjson.loads(row[16]))
+        cached.expires_at, cached.wakes_at, cached.many = row[17], row[18], row[19]
+        if row[20] is not None:
+            cached.marks, cached.marks_text = orjson.loads(row[20]), row[20]
         self._memory.entities[id_] = cached
         return cached
 
@@ -477,6 +506,7 @@ class SqliteTx(CommonWrites, TemporalWrites, SqliteRead):
         before = self._load(id_)
         if before is None or before.seq == -1:
             cached = CachedEntity(before.no if before is not None else self._next_entity_no(), id_, type_, self._now)
+            self._reindexed.add(cached.no)
             before = None
         else:
             cached = before.copy()
@@ -504,9 +534,9 @@ class SqliteTx(CommonWrites, TemporalWrites, SqliteRead):
             self._op_names.append(name)
         return no
 
-    def _record_change(self, change: Change, attributes_json: str) -> None:
+    def _record_change(self, change: Change, attributes_json: str, before_json: str | None = None) -> None:
         self.changes.append(change)
-        self._log.append(log_row(change, attributes_json))
+        self._log.append(log_row(change, attributes_json, before_json))
 
     def _add_history(
         self, entity_no: int, attributes: Attributes, observed_at: Instant, received_at: Instant, seq: int
@@ -544,6 +574,7 @@ class SqliteTx(CommonWrites, TemporalWrites, SqliteRead):
             cached.observed_at = observed_at
         if cached.wakes_at is not None:
             cached.wakes_at = next_expiry(merged, cached.expires_at)
+            self._reindexed.add(cached.no)
         _set_point(cached, merged.get("location"))
         change = Change(
             seq=seq,
@@ -579,7 +610,7 @@ class SqliteTx(CommonWrites, TemporalWrites, SqliteRead):
         cached = self._for_change(id_, type_)
         previous = max(0, cached.seq)
         seq = self._next_seq()
-        before, scopes_before = cached.attributes, cached.scopes
+        before, before_text, scopes_before = cached.attributes, cached.body, cached.scopes
         if replace:
             removed = tuple(key for key in before if key not in attributes)
             merged = dict(attributes)
@@ -597,7 +628,10 @@ class SqliteTx(CommonWrites, TemporalWrites, SqliteRead):
         self._write_whole(cached, merged, self._now, seq)
         # What was plain and does not expire stays so: only what was written needs a look.
         looked_at = merged if cached.many or cached.wakes_at is not None else attributes
-        cached.wakes_at = next_expiry(looked_at, cached.expires_at)
+        wakes_at = next_expiry(looked_at, cached.expires_at)
+        if wakes_at != cached.wakes_at:
+            cached.wakes_at = wakes_at
+            self._reindexed.add(cached.no)
         cached.many = int(needs_care(looked_at))
         change = Change(
             seq=seq,
@@ -611,9 +645,11 @@ class SqliteTx(CommonWrites, TemporalWrites, SqliteRead):
             received_at=self._now,
             removed=removed,
             previous=previous,
-            before={key: before[key] for key in (*attributes, *removed) if key in before},
+            before=before if replace else {key: before[key] for key in (*attributes, *removed) if key in before},
         )
-        self._record_change(change, orjson.dumps(change.attributes).decode())
+        # Where the texts are those of the whole entity they are at hand already.
+        text = cached.body if reference or replace else orjson.dumps(attributes).decode()
+        self._record_change(change, text, before_text if replace else None)
         if reference:
             self._references.append((id_, seq, type_, cached.body, self._now))
         self._add_instances(cached.no, attributes.items(), seq)
@@ -630,7 +666,10 @@ class SqliteTx(CommonWrites, TemporalWrites, SqliteRead):
         if further != cached.types:
             self._type_rows += [(t, cached.no, False) for t in cached.types]
             self._type_rows += [(t, cached.no, True) for t in further if t != type_]
-        cached.type, cached.types = type_, further
+        if type_ != cached.type:
+            cached.type = type_
+            self._reindexed.add(cached.no)
+        cached.types = further
 
     def _write_whole(self, cached: CachedEntity, attributes: Attributes, observed_at: Instant, seq: int) -> None:
         cached.attributes = attributes
