@@ -13,8 +13,9 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import msgspec
@@ -77,6 +78,9 @@ class FlowHost:
         """True: read from the log, because memory does not hold everything after the runner's place."""
         self._last_commit = perf()
         self._standing_by = False
+        self._round: ExitStack | None = None
+        self._snapshot: Read | None = None
+        """What states of this round are read from."""
         self._cursor = 0
         """The committed cursor, as far as this process knows."""
         self.runner = self._restore()
@@ -129,6 +133,11 @@ class FlowHost:
         self._standing_by = False
 
     def _load_states(self, detector: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Stored states; within a round all from one snapshot, which holds what earlier rounds committed."""
+        if self._round is not None:
+            if self._snapshot is None:
+                self._snapshot = self._round.enter_context(self._store.read())
+            return self._snapshot.find_states(detector, keys)
         with self._store.read() as read:
             return read.find_states(detector, keys)
 
@@ -192,19 +201,31 @@ class FlowHost:
         started = self._perf()
         count = 0
         runner = self.runner
-        while count < ROUND_CHANGES_MAX:
-            changes = self._next_changes()
-            if not changes:
-                break
-            for change in changes:
-                runner.advance(change)
-            count += len(changes)
-            if runner.has_outputs() and self._perf() - started > OUTPUT_EVERY_S:
-                break
+        with self._one_snapshot():
+            while count < ROUND_CHANGES_MAX:
+                changes = self._next_changes()
+                if not changes:
+                    break
+                for change in changes:
+                    runner.advance(change)
+                count += len(changes)
+                if runner.has_outputs() and self._perf() - started > OUTPUT_EVERY_S:
+                    break
         due = self._perf() - self._last_commit >= SNAPSHOT_EVERY_S
         if runner.has_outputs() or flush or (due and self._uncommitted()):
             self._commit()
         return count
+
+    @contextmanager
+    def _one_snapshot(self) -> Iterator[None]:
+        """Within it all states are read from one snapshot, which is opened when the first is asked for: opening one for each key cost
+        more than the detectors' steps."""
+        with ExitStack() as stack:
+            self._round = stack
+            try:
+                yield
+            finally:
+                self._round = self._snapshot = None
 
     def _uncommitted(self) -> bool:
         return self.runner.seq > self._committed_seq
