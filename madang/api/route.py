@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from madang.api.errors import Problem
-from madang.api.state import ApiState
+from madang.api.state import BODY_SECONDS_MAX, ApiState
 from madang.hub.hub import Hub
 from madang.hub.queries import Look, Past, looking
 from madang.model.caller import Caller
@@ -23,8 +23,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 BODY_BYTES_MAX = 8 * 1024 * 1024
 """Largest request body: a batch of 1,000 readings has some 300 kB, a city's parcels as GeoJSON some 5 MB."""
-BODY_SECONDS_MAX = 30.0
-"""Time that a body may take to arrive."""
 TEXT_PARAMETER_MAX = 4_096
 LIST_PARAMETER_MAX = 1_000
 
@@ -248,7 +246,7 @@ class Call:
         chunks: list[bytes] = []
         size = 0
         try:
-            async with asyncio.timeout(BODY_SECONDS_MAX):
+            with self.state.body_patience:
                 while True:
                     message = await self.receive()
                     if message["type"] != "http.request":

@@ -9,12 +9,16 @@ from msgspec import Struct
 
 from madang.api.arrivals import Arrivals
 from madang.api.figures import Figures
+from madang.api.patience import Patience
 from madang.hub.deliveries import Deliveries
 from madang.hub.entities import Entities
 from madang.hub.evolution import Evolutions
 from madang.hub.feed import Feed
 from madang.hub.hub import Hub
 from madang.hub.tenants import Tenant, Tenants
+
+BODY_SECONDS_MAX = 30.0
+"""Time that a request's body may take to arrive."""
 
 
 class RenderedLayer(Struct, frozen=True):
@@ -51,6 +55,7 @@ class ApiState:
 
     __slots__ = (
         "arrivals",
+        "body_patience",
         "deliveries",
         "entities",
         "evolutions",
@@ -86,6 +91,7 @@ class ApiState:
         self.evolutions = Evolutions(hub.store, hub.registry)
         self.executor = executor
         self.arrivals = Arrivals()
+        self.body_patience = Patience(BODY_SECONDS_MAX)
         self.figures = Figures()
         self.layers: dict[tuple[str, int], RenderedLayer] = {}
         """Layers as all city staff see them, by (id, version)."""
