@@ -24,6 +24,7 @@ import httptools
 import msgspec
 
 from madang import __version__
+from madang.app.collector import settle_collector
 from madang.app.server import Server, stop_on_signals
 from madang.app.settings import Settings
 from madang.connectors.notify_http import HttpNotifier
@@ -55,6 +56,7 @@ async def serve(folder: Path) -> None:
     settings = Settings(folder, port=0, mqtt_port=0, allow_private_addresses=True, anonymous_role="admin")
     server = Server(settings, sources=[with_secret(source, SECRET)])
     async with server, stop_on_signals(server):
+        settle_collector()
         print(server.tcp_port, flush=True)
         await server.wait()
 

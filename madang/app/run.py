@@ -2,6 +2,7 @@
 
 import click
 
+from madang.app.collector import settle_collector
 from madang.app.server import FIRST_TOKEN, FIRST_TOKEN_FILE, Server, stop_on_signals
 from madang.app.services import load_services
 from madang.app.settings import Settings
@@ -12,6 +13,7 @@ async def run_server(settings: Settings) -> None:
     sources = [source for service in load_services() for source in service.sources]
     server = Server(settings, sources=sources)
     async with server, stop_on_signals(server):
+        settle_collector()
         click.echo(f"Madang is up: {server.url}   MQTT 3.1.1: {settings.mqtt_host}:{server.mqtt.tcp_port}")
         if server.first_token:
             click.echo(
