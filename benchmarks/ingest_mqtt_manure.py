@@ -44,11 +44,12 @@ LON, LAT = 127.5, 36.5
 class ServerUnderTest:
     """`madang serve` on free ports and a fresh folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
+        """`options`: further ones of the command."""
         self.folder = folder
         self.process = subprocess.Popen(
             [sys.executable, "-m", "madang.app.cli", "serve", "--data", str(folder), "--port", "0", "--mqtt-port", "0",
-             "--log-level", "warning"],
+             "--log-level", "warning", *options],
             stdout=subprocess.PIPE,
             text=True,
         )  # fmt: skip
