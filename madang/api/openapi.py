@@ -10,6 +10,7 @@ from madang import __version__
 from madang.api import errors
 from madang.api.route import LOGGED_IN, PUBLIC, Param, Route
 from madang.hub.words import LANGUAGES
+from madang.model.tenant import TENANT_LENGTH_MAX
 
 _KINDS: dict[str, dict[str, Any]] = {
     "text": {"type": "string"},
@@ -18,6 +19,14 @@ _KINDS: dict[str, dict[str, Any]] = {
     "boolean": {"type": "boolean"},
     "instant": {"type": "string", "format": "date-time"},
     "list": {"type": "array", "items": {"type": "string"}},
+}
+
+
+_TENANT: dict[str, Any] = {
+    "name": "NGSILD-Tenant",
+    "in": "header",
+    "description": "whose data; the default tenant's without it",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": TENANT_LENGTH_MAX},
 }
 
 
@@ -97,6 +106,8 @@ def _operation(route: Route, by_type: dict[int, dict[str, Any]]) -> dict[str, An
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in path_names(route.path)
     ]
     parameters += [_parameter(param) for param in route.parameters]
+    if route.tag == "ngsi-ld":
+        parameters.append(_TENANT)
     if route.free:
         free = {"type": "object", "additionalProperties": {"type": "string"}}
         parameters.append({"name": route.free, "in": "query", "style": "form", "explode": True, "schema": free,

@@ -341,31 +341,31 @@ def db() -> None:
     """Make the tables of a PostgreSQL store, or bring them up to this version. The embedded store needs neither."""
 
 
-def _db_options(command: F) -> F:
-    tenant = click.option("--tenant", default="default", show_default=True, help="Whose schema: madang_TENANT.")
-    return click.option("--store", required=True, help="postgresql://USER@HOST/DATABASE")(tenant(command))
+_database_option = click.option("--store", required=True, help="postgresql://USER@HOST/DATABASE")
 
 
 @db.command("init")
-@_db_options
+@_database_option
+@click.option("--tenant", default="default", show_default=True, help="Whose schema: madang_TENANT.")
 def db_init(store: str, tenant: str) -> None:
     """Make the schema and its tables, and PostGIS in the database where it is missing and the user may. May be repeated."""
     from madang.app.database import run_init
 
-    _say_steps(run_init, store, tenant)
+    _say_steps(lambda: run_init(store, tenant))
 
 
 @db.command("upgrade")
-@_db_options
+@_database_option
+@click.option("--tenant", default="", help="Whose schema: madang_TENANT. Without it: all tenants'.")
 def db_upgrade(store: str, tenant: str) -> None:
     """Run the migrations that have not run yet. Stop the servers and back up first."""
     from madang.app.database import run_upgrade
 
-    _say_steps(run_upgrade, store, tenant)
+    _say_steps(lambda: run_upgrade(store, tenant))
 
 
-def _say_steps(run: Callable[[str, str], list[str]], store: str, tenant: str) -> None:
-    for step in _do(lambda: run(store, tenant)):
+def _say_steps(run: Callable[[], list[str]]) -> None:
+    for step in _do(run):
         click.echo(f"ran {step}")
     click.echo("The schema is up to date.")
 

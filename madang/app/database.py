@@ -2,6 +2,7 @@
 
 from madang.app.stores import is_shared, missing_driver
 from madang.hub.ports import StoreError
+from madang.model.tenant import DEFAULT_TENANT
 
 
 def run_init(store: str, tenant: str) -> list[str]:
@@ -12,12 +13,17 @@ def run_init(store: str, tenant: str) -> list[str]:
     return [f"{step.number:04d} {step.name}" for step in init(store, tenant)]
 
 
-def run_upgrade(store: str, tenant: str) -> list[str]:
-    """Bring the tenant's schema up; gives the steps that ran. Raises StoreError."""
+def run_upgrade(store: str, tenant: str = "") -> list[str]:
+    """Bring the tenant's schema up, or without a name every tenant's; gives the steps that ran. Raises StoreError."""
     _check(store)
     from madang.stores.postgres.migrate import upgrade
+    from madang.stores.postgres.tenants import list_tenants
 
-    return [f"{step.number:04d} {step.name}" for step in upgrade(store, tenant)]
+    ran = []
+    for name in [tenant] if tenant else list_tenants(store) or [DEFAULT_TENANT]:
+        of = "" if name == DEFAULT_TENANT else f" of {name}"
+        ran += [f"{step.number:04d} {step.name}{of}" for step in upgrade(store, name)]
+    return ran
 
 
 def _check(store: str) -> None:

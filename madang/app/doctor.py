@@ -11,6 +11,9 @@ from msgspec import Struct
 
 from madang.app.control import NoServer, ask_server
 from madang.app.stores import folder_of, is_shared, missing_driver
+from madang.model.tenant import DEFAULT_TENANT
+from madang.stores.sqlite.store import FILE
+from madang.stores.sqlite.tenants import FOLDER, name_of
 
 FREE_BYTES_MIN = 2 * 1024**3
 """Two days of a hundred trucks that send every ten seconds (1.2 KB of log a message, measured in the sample city)."""
@@ -59,10 +62,19 @@ def examine(data: Path, store: str = "") -> Iterator[Check]:
 
 
 def _database(data: Path) -> Iterator[Check]:
-    file = data / "default.db"
-    if not file.exists():
+    if not (data / FILE).exists():
         yield Check("warn", "database", "not there yet")
         return
+    yield from _file(data / FILE, "database")
+    for file in sorted((data / FOLDER).glob(f"*/{FILE}")):
+        name = name_of(file.parent.name)
+        if name is None:
+            yield Check("warn", "tenant", f"{file.parent} is named like none and is left alone")
+        else:
+            yield from _file(file, f"tenant {name}")
+
+
+def _file(file: Path, what: str) -> Iterator[Check]:
     try:
         db = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
         try:
@@ -70,23 +82,28 @@ def _database(data: Path) -> Iterator[Check]:
         finally:
             db.close()
     except sqlite3.Error as error:
-        yield Check("fail", "database", f"cannot be read ({error}): restore it from a backup")
+        yield Check("fail", what, f"cannot be read ({error}): restore it from a backup")
         return
     sound = result == [("ok",)]
     size = file.stat().st_size / 1024**2
-    yield Check(
-        "ok" if sound else "fail", "database", f"sound, {size:.0f} MiB" if sound else f"damaged: {result[0][0]}"
-    )
+    yield Check("ok" if sound else "fail", what, f"sound, {size:.0f} MiB" if sound else f"damaged: {result[0][0]}")
 
 
 def _postgres(store: str) -> Iterator[Check]:
     try:
         from madang.stores.postgres.look import examine_database
+        from madang.stores.postgres.tenants import list_tenants
     except ImportError as error:
         yield Check("fail", "database", missing_driver(error))
         return
     for state, what, detail in examine_database(store):
         yield Check(state, what, detail)
+        if (state, what) == ("fail", "database"):
+            return
+    for name in list_tenants(store):
+        if name != DEFAULT_TENANT:
+            state, _, detail = next(examine_database(store, name))
+            yield Check(state, f"tenant {name}", detail)
 
 
 def _server(data: Path) -> Iterator[Check]:

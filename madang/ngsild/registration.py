@@ -205,8 +205,8 @@ def _member(name: str, value: Any, context: Context, now: Instant) -> tuple[bool
             raise NgsiLdError("must be true or false", name)
         return True, value
     if name == "tenant":
-        if not isinstance(value, str) or not value:
-            raise NgsiLdError("must be the name of a tenant", name)
+        if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
+            raise NgsiLdError("must be the name of a tenant, which goes into a header: printable ASCII", name)
         return True, value
     if name == "refreshRate":
         if not isinstance(value, str) or _DURATION.match(value) is None:
