@@ -21,6 +21,7 @@ from madang.hub.registrations import Registrations
 from madang.model.entity import Entity, Stamps, instance_key
 from madang.model.time import MILLISECOND, Instant, parse_instant
 from madang.ngsild.context import Context
+from madang.ngsild.discovery import Row, read_rows
 from madang.ngsild.errors import NgsiLdError
 from madang.ngsild.federation import Fragment, Part, covers, link_of, parts_of, rename, rename_attribute
 from madang.ngsild.parse import parse_entity
@@ -82,6 +83,13 @@ class Found(Struct):
         """A source failed."""
         self.warnings.append(_warning(code, part, text))
         self.failed.add(part.registration.id)
+
+
+class Discovered(Struct):
+    """What sources say of types and attributes, and NGSILD-Warning values."""
+
+    rows: list[Row]
+    warnings: list[str]
 
 
 class Failed(Struct, frozen=True):
@@ -193,6 +201,49 @@ class Federation:
         for entity in entities:
             if covers(part, entity) and (read.id is None or entity.id == read.id):
                 found.fragments.append(Fragment(narrowed(entity, part), auxiliary, part.registration.id))
+
+    async def discover(
+        self, parts: Sequence[Part], operations: Sequence[str], path: Callable[[Context], str], trigger: Trigger
+    ) -> Discovered:
+        """What sources that offer one of the operations, the first of them, say of types and attributes: only of those that they
+        registered. `path`: in the names of an @context. What goes wrong with one becomes a warning."""
+        found = Discovered([], [])
+        asked = [(part, operation) for part in parts if (operation := part.offers(operations)) is not None]
+        await asyncio.gather(
+            *(
+                self._discover_one(part, path, operation.endswith("Details"), trigger, found)
+                for part, operation in asked[:AT_ONCE_MAX]
+            )
+        )
+        return found
+
+    async def _discover_one(
+        self, part: Part, path: Callable[[Context], str], details: bool, trigger: Trigger, found: Discovered
+    ) -> None:
+        try:
+            context = await self._context_for(part.registration, trigger.context)
+            pairs = [("details", "true")] if details else []
+            answer = await self._ask(part.registration, "GET", path(context), pairs, None, trigger, context)
+            if answer.status == 404:
+                return
+            if not 200 <= answer.status < 300:
+                found.warnings.append(_warning(299, part, f"it answers {answer.status}"))
+                return
+            rows = read_rows(_json(answer), context.stored_name)
+        except HttpFailed as error:
+            found.warnings.append(_warning(199, part, str(error)))
+            return
+        except NgsiLdError as error:
+            found.warnings.append(_warning(111, part, f"its answer is not used: {error}"))
+            return
+        types = {name for entity in part.entities for name in entity.types}
+        if types:
+            # An attribute of which it is said which types have it, and none of them is registered, is not the source's to tell of.
+            said = {row.attribute for row in rows if row.attribute and row.entity_type}
+            rows = [row for row in rows if not row.entity_type or row.entity_type in types]
+            left = {row.attribute for row in rows if row.entity_type}
+            rows = [row for row in rows if row.entity_type or row.attribute in left or row.attribute not in said]
+        found.rows += [row for row in rows if not row.attribute or not part.names or row.attribute in part.names]
 
     async def _entities(self, answer: HttpAnswer, context: Context) -> list[Entity]:
         """The entities of an answer. Raises NgsiLdError."""

@@ -335,3 +335,54 @@ def test_an_own_context_travels(two: Two) -> None:
     assert two.client.post(ENTITIES, content=json.dumps(body), headers=headers).status_code == 201
     _, _, sent, document = two.net.heard[0]
     assert sent["Content-Type"] == "application/ld+json" and document == body
+
+
+TYPES, ATTRIBUTES = "/ngsi-ld/v1/types", "/ngsi-ld/v1/attributes"
+DISCOVERY = ["retrieveEntityTypes", "retrieveEntityTypeDetails", "retrieveEntityTypeInfo",
+             "retrieveAttrTypes", "retrieveAttrTypeDetails", "retrieveAttrTypeInfo"]  # fmt: skip
+
+
+def test_types_and_attributes_of_sources_are_told(two: Two) -> None:
+    """Clauses 5.7.5.4 to 5.7.10.4: of those that they registered, merged with what is here."""
+    two.register(operations=DISCOVERY, information={"entities": [{"type": "Boat"}, {"type": "Raft"}]})
+    two.ask("POST", f"{ENTITIES}?local=true", boat(name="A", speed=7), status=201)
+    two.ask_there("POST", ENTITIES, boat("urn:x:2", speed=8, owner={"object": "urn:o:1"}), status=201)
+    two.ask_there("POST", ENTITIES, boat("urn:x:3", speed={"object": "urn:o:1"}), status=201)
+    two.ask_there("POST", ENTITIES, {"id": "urn:x:4", "type": "Raft", "logs": 9}, status=201)
+    two.ask_there("POST", ENTITIES, {"id": "urn:x:5", "type": "Secret", "hidden": 9}, status=201)
+    types = two.ask("GET", TYPES)["typeList"]
+    assert {"Boat", "Raft", "Vehicle"} <= set(types) and "Secret" not in types and types == sorted(types)
+    assert "Raft" not in two.ask("GET", f"{TYPES}?local=true")["typeList"]
+    details = {item["typeName"]: item["attributeNames"] for item in two.ask("GET", f"{TYPES}?details=true")}
+    assert (details["Boat"], details["Raft"]) == (["name", "owner", "speed"], ["logs"])
+    info = two.ask("GET", f"{TYPES}/Boat")
+    assert info["entityCount"] == 3
+    assert {d["attributeName"]: d["attributeTypes"] for d in info["attributeDetails"]} == {
+        "name": ["Property"],
+        "owner": ["Relationship"],
+        "speed": ["Property", "Relationship"],
+    }
+    assert two.ask("GET", f"{TYPES}/Raft")["entityCount"] == 1
+    two.ask("GET", f"{TYPES}/Secret", status=404)
+    attributes = two.ask("GET", ATTRIBUTES)["attributeList"]
+    assert "logs" in attributes and attributes == sorted(attributes)
+    by_name = {item["attributeName"]: item["typeNames"] for item in two.ask("GET", f"{ATTRIBUTES}?details=true")}
+    assert by_name["logs"] == ["Raft"] and by_name["owner"][:1] == ["Boat"] and "hidden" not in by_name
+    logs = two.ask("GET", f"{ATTRIBUTES}/logs")
+    assert (logs["attributeCount"], logs["attributeTypes"], logs["typeNames"]) == (1, ["Property"], ["Raft"])
+
+
+def test_types_of_a_source_that_fails_are_a_warning(two: Two) -> None:
+    two.register(operations=DISCOVERY, host="nobody.example")
+    answer = two.client.get(TYPES, headers=two.here.auth("admin"))
+    assert answer.status_code == 200 and "Vehicle" in answer.json()["typeList"]
+    assert answer.headers["ngsild-warning"].startswith("199 nobody.example ")
+    two.register(operations=["retrieveOps"], information={"entities": [{"type": "Raft"}]})
+    two.ask("GET", f"{TYPES}/Raft", status=404)
+
+
+def test_people_of_a_party_hear_of_types_here_alone(two: Two) -> None:
+    two.register(operations=DISCOVERY)
+    two.ask_there("POST", ENTITIES, boat(), status=201)
+    found = two.client.get(TYPES, headers=two.here.auth("carrier")).json()["typeList"]
+    assert "Boat" not in found

@@ -1,17 +1,24 @@
-"""What types and attributes there are (clauses 5.7.5 to 5.7.10), and who this context source is (clause 5.15.1)."""
+"""What types and attributes there are, here and at context sources that tell of theirs (clauses 5.7.5 to 5.7.10), and who this context
+source is (clause 5.15.1)."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import quote
 
 from madang.api.handlers.ngsild.common import JSON_LD, accepted
 from madang.api.handlers.ngsild.context_of import context_headers, context_of_link
+from madang.api.handlers.ngsild.distribute import parts_to_read
 from madang.api.route import Answer, Call
+from madang.hub.federation import Discovered, Trigger
 from madang.hub.hub import alias_of
 from madang.hub.ports import AttributeUse
 from madang.hub.queries.errors import NotFound
 from madang.hub.queries.look import Look
 from madang.model.time import DAY, HOUR, MINUTE, SECOND, Instant, render_instant
 from madang.ngsild.context import Context
+from madang.ngsild.discovery import Row
 from madang.ngsild.names import CORE_CONTEXT, expand
+from madang.ngsild.registration import Selection
 
 _URN = "urn:ngsi-ld"
 
@@ -20,27 +27,36 @@ async def list_types(call: Call) -> Answer:
     """GET /ngsi-ld/v1/types, with details=true each with its attributes"""
     context = await context_of_link(call)
     shown = context.shown_name
+    details = bool(call.query.get("details"))
+    operations = ("retrieveEntityTypeDetails",) if details else ("retrieveEntityTypes",)
+    there = await _discover(call, Selection(), operations, lambda _: "/types", context)
 
     def ask(look: Look) -> Any:
-        types = [name for name in look.read.list_types() if look.may_see_type(name)]
-        if not call.query.get("details"):
+        types = {name: 0 for name in look.read.list_types() if look.may_see_type(name)}
+        uses = look.read.list_attributes(list(types)) if details and types else []
+        rows = _visible(look, there.rows)
+        types |= {row.entity_type: 0 for row in rows if row.entity_type}
+        if not details:
             return {
                 "id": f"{_URN}:EntityTypeList:{call.caller.tenant}",
                 "type": "EntityTypeList",
-                "typeList": [shown(name) for name in types],
+                "typeList": [shown(name) for name in sorted(types)],
             }
-        uses = look.read.list_attributes(types) if types else []
+        attributes: dict[str, set[str]] = {name: set() for name in types}
+        for use in (*uses, *_uses(rows)):
+            if use.entity_type:
+                attributes[use.entity_type].add(use.name)
         return [
             {
                 "id": expand(name),
                 "type": "EntityType",
                 "typeName": shown(name),
-                "attributeNames": list(dict.fromkeys(shown(u.name) for u in uses if u.entity_type == name)),
+                "attributeNames": [shown(attribute) for attribute in sorted(attributes[name])],
             }
-            for name in types
+            for name in sorted(types)
         ]
 
-    return await _answer(call, await call.ask(ask), context)
+    return await _answer(call, await call.ask(ask), context, there)
 
 
 async def get_type(call: Call) -> Answer:
@@ -48,20 +64,23 @@ async def get_type(call: Call) -> Answer:
     context = await context_of_link(call)
     shown = context.shown_name
     name = context.stored_name(call.path["type"], "type")
+    asked = Selection(types=(name,))
+    there = await _discover(call, asked, ("retrieveEntityTypeInfo",), lambda c: f"/types/{_named(c, name)}", context)
 
     def ask(look: Look) -> dict[str, Any]:
+        rows = [row for row in _visible(look, there.rows) if row.entity_type == name]
         count = look.read.list_types().get(name, 0)
-        if count == 0 or not look.may_see_type(name):
+        if not look.may_see_type(name) or not (count or rows):
             raise NotFound(f"There is no entity of type {call.path['type'][:200]}.")
         by_attribute: dict[str, list[AttributeUse]] = {}
-        for use in look.read.list_attributes([name]):
+        for use in sorted((*look.read.list_attributes([name]), *_uses(rows)), key=lambda use: use.name):
             by_attribute.setdefault(use.name, []).append(use)
         details = [
             {
                 "id": expand(attribute),
                 "type": "Attribute",
                 "attributeName": shown(attribute),
-                "attributeTypes": [use.kind for use in uses],
+                "attributeTypes": _kinds(uses),
             }
             for attribute, uses in by_attribute.items()
         ]
@@ -69,37 +88,36 @@ async def get_type(call: Call) -> Answer:
             "id": expand(name),
             "type": "EntityTypeInfo",
             "typeName": shown(name),
-            "entityCount": count,
+            "entityCount": count + sum(row.count for row in rows if not row.attribute),
             "attributeDetails": details,
         }
 
-    return await _answer(call, await call.ask(ask), context)
+    return await _answer(call, await call.ask(ask), context, there)
 
 
 async def list_attributes(call: Call) -> Answer:
     """GET /ngsi-ld/v1/attributes, with details=true each with the types that have it"""
     context = await context_of_link(call)
     shown = context.shown_name
+    details = bool(call.query.get("details"))
+    # With details, what is not of a registered type can be told apart.
+    operations = ("retrieveAttrTypeDetails",) if details else ("retrieveAttrTypeDetails", "retrieveAttrTypes")
+    there = await _discover(call, Selection(), operations, lambda _: "/attributes", context)
 
     def ask(look: Look) -> Any:
-        by_name = _by_name(look)
-        if not call.query.get("details"):
+        by_name = _by_name(look, there)
+        if not details:
             return {
                 "id": f"{_URN}:AttributeList:{call.caller.tenant}",
                 "type": "AttributeList",
                 "attributeList": [shown(name) for name in by_name],
             }
         return [
-            {
-                "id": expand(name),
-                "type": "Attribute",
-                "attributeName": shown(name),
-                "typeNames": list(dict.fromkeys(shown(use.entity_type) for use in uses)),
-            }
+            {"id": expand(name), "type": "Attribute", "attributeName": shown(name), "typeNames": _types(uses, context)}
             for name, uses in by_name.items()
         ]
 
-    return await _answer(call, await call.ask(ask), context)
+    return await _answer(call, await call.ask(ask), context, there)
 
 
 async def get_attribute(call: Call) -> Answer:
@@ -109,9 +127,11 @@ async def get_attribute(call: Call) -> Answer:
     if call.path["attr"] in ("id", "type", "scope", "@id", "@type", "@context"):
         raise NotFound(f"{call.path['attr']} is a member of every entity and no attribute.")
     name = context.stored_name(call.path["attr"], "attrId")
+    asked = Selection(names=(name,))
+    there = await _discover(call, asked, ("retrieveAttrTypeInfo",), lambda c: f"/attributes/{_named(c, name)}", context)
 
     def ask(look: Look) -> dict[str, Any]:
-        uses = _by_name(look).get(name)
+        uses = _by_name(look, there).get(name)
         if uses is None:
             raise NotFound(f"There is no attribute {call.path['attr'][:200]}.")
         return {
@@ -119,30 +139,72 @@ async def get_attribute(call: Call) -> Answer:
             "type": "Attribute",
             "attributeName": shown(name),
             "attributeCount": sum(use.count for use in uses),
-            "attributeTypes": list(dict.fromkeys(use.kind for use in uses)),
-            "typeNames": list(dict.fromkeys(shown(use.entity_type) for use in uses)),
+            "attributeTypes": _kinds(uses),
+            "typeNames": _types(uses, context),
         }
 
-    return await _answer(call, await call.ask(ask), context)
+    return await _answer(call, await call.ask(ask), context, there)
 
 
-def _by_name(look: Look) -> dict[str, list[AttributeUse]]:
+async def _discover(
+    call: Call, asked: Selection, operations: tuple[str, ...], path: Callable[[Context], str], context: Context
+) -> Discovered:
+    """What context sources say of it (clauses 5.7.5.4 to 5.7.10.4)."""
+    parts = parts_to_read(call, asked, context)
+    if not parts:
+        return Discovered([], [])
+    return await call.hub.federation.discover(parts, operations, path, Trigger(call.headers, context))
+
+
+def _named(context: Context, name: str) -> str:
+    return quote(context.shown_name(name), safe=":")
+
+
+def _visible(look: Look, rows: Iterable[Row]) -> list[Row]:
+    """Without what policy hides from the caller."""
+    return [
+        row
+        for row in rows
+        if not row.entity_type
+        or (look.may_see_type(row.entity_type) and row.attribute not in look.mask(row.entity_type).names)
+    ]
+
+
+def _uses(rows: Iterable[Row]) -> list[AttributeUse]:
+    return [AttributeUse(row.entity_type, row.attribute, row.kind, row.count) for row in rows if row.attribute]
+
+
+def _kinds(uses: Iterable[AttributeUse]) -> list[str]:
+    return list(dict.fromkeys(use.kind for use in uses if use.kind))
+
+
+def _types(uses: Iterable[AttributeUse], context: Context) -> list[str]:
+    return list(dict.fromkeys(context.shown_name(use.entity_type) for use in uses if use.entity_type))
+
+
+def _by_name(look: Look, there: Discovered) -> dict[str, list[AttributeUse]]:
     """Uses of attributes by name, of types that the caller may see, without what policy hides."""
     found: dict[str, list[AttributeUse]] = {}
-    for use in sorted(look.read.list_attributes(), key=lambda use: (use.name, use.entity_type, use.kind)):
-        if look.may_see_type(use.entity_type) and use.name not in look.mask(use.entity_type).names:
-            found.setdefault(use.name, []).append(use)
+    here = [
+        use
+        for use in look.read.list_attributes()
+        if look.may_see_type(use.entity_type) and use.name not in look.mask(use.entity_type).names
+    ]
+    uses = (*here, *_uses(_visible(look, there.rows)))
+    for use in sorted(uses, key=lambda use: (use.name, use.entity_type, use.kind)):
+        found.setdefault(use.name, []).append(use)
     return found
 
 
-async def _answer(call: Call, document: Any, context: Context) -> Answer:
+async def _answer(call: Call, document: Any, context: Context, there: Discovered | None = None) -> Answer:
     media_type = accepted(call)
+    warnings = () if there is None else tuple(("NGSILD-Warning", warning) for warning in there.warnings)
     if media_type != JSON_LD:
-        return Answer(document, 200, await context_headers(call, context), media_type)
+        return Answer(document, 200, (*await context_headers(call, context), *warnings), media_type)
     value = CORE_CONTEXT if context.value is None else context.value
     if isinstance(document, list):
-        return Answer([{**item, "@context": value} for item in document], 200, (), media_type)
-    return Answer({**document, "@context": value}, 200, (), media_type)
+        return Answer([{**item, "@context": value} for item in document], 200, warnings, media_type)
+    return Answer({**document, "@context": value}, 200, warnings, media_type)
 
 
 async def get_identity(call: Call) -> Answer:
