@@ -1,5 +1,6 @@
 """Connections, and PostgreSQL's errors in words for the person who must act."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -77,6 +78,26 @@ def command(db: Connection, text: bytes) -> None:
     result = db.pgconn.exec_(text)
     if result.status != pq.ExecStatus.COMMAND_OK:
         raise _error_of(result)
+
+
+def take_turn(db: Connection) -> tuple[int, int, int, int, str] | None:
+    """Begin a transaction and wait for the turn to write: (seq, recorded_at, entity_no, name_no, the transaction's number); None when
+    the row is gone. One message there and back. Raises psycopg.Error."""
+    result = db.pgconn.exec_(
+        b"BEGIN; SELECT seq, recorded_at, entity_no, name_no, pg_current_xact_id() FROM log_head FOR UPDATE"
+    )
+    if result.status != pq.ExecStatus.TUPLES_OK:
+        raise _error_of(result)
+    if result.ntuples == 0:
+        return None
+    seq, recorded_at, entity_no, name_no, xid = (result.get_value(0, n) or b"" for n in range(5))
+    return int(seq), int(recorded_at), int(entity_no), int(name_no), xid.decode()
+
+
+def together(db: Connection) -> AbstractContextManager[object]:
+    """Statements inside are sent without waiting for each answer; the first error among them is raised at the end. An older libpq (before
+    14) waits for each."""
+    return db.pipeline() if psycopg.Pipeline.is_supported() else nullcontext()
 
 
 def commit(db: Connection) -> None:

@@ -37,11 +37,16 @@ def message_of(process: UUID, kinds: Iterable[str]) -> str:
     return "|".join([str(process), *sorted(kinds)])[:MESSAGE_MAX]
 
 
+def is_ours(message: str, mine: UUID) -> bool:
+    """Did this process send it?"""
+    return message.partition("|")[0] == str(mine)
+
+
 def kinds_of(message: str, mine: UUID) -> list[str]:
     """The kinds in another process's message; nothing for one of our own."""
-    process, *kinds = message.split("|")
-    if process == str(mine):
+    if is_ours(message, mine):
         return []
+    kinds = message.split("|")[1:]
     return [""] if len(message) >= MESSAGE_MAX else kinds
 
 

@@ -26,9 +26,11 @@ from madang.stores.postgres.connect import (
     one_line,
     schema_of,
     shown,
+    take_turn,
+    together,
     translate,
 )
-from madang.stores.postgres.follow import POLL_S, Documents, Teller, kinds_of, message_of
+from madang.stores.postgres.follow import POLL_S, Documents, Teller, is_ours, kinds_of, message_of
 from madang.stores.postgres.leases import Leases
 from madang.stores.postgres.memory import Head, WriterMemory
 from madang.stores.postgres.migrate import check
@@ -267,16 +269,13 @@ class PostgresStore:
         """One transaction. Gives how many ops of the group ran; their futures are settled then. Whatever it raises, nothing was stored
         and no future was settled."""
         started = time.perf_counter()
-        command(db, b"BEGIN")
-        # The turn: everyone else waits here until our commit is visible, so that seq grows in the order of commits.
-        row = db.execute(
-            "SELECT seq, recorded_at, entity_no, name_no, pg_current_xact_id()::text FROM log_head FOR UPDATE"
-        ).fetchone()
+        # Everyone else waits here until our commit is visible, so that seq grows in the order of commits.
+        row = take_turn(db)
         if row is None:
             raise StoreError(f"{self.name}: the row of log_head is gone; restore the schema from a backup")
         began = time.perf_counter()
         head = Head(row[0], row[1], row[2], row[3])
-        base, xid = head.seq, str(row[4])
+        base, xid = head.seq, row[4]
         self._memory.take_turn(db, head)
         tx = PostgresTx(db, self._memory, head, self._clock.now())
         done: list[tuple[_Pending, Any, BaseException | None]] = []
@@ -295,12 +294,13 @@ class PostgresStore:
             if time.perf_counter() - began > GROUP_SECONDS_MAX:
                 break
         try:
-            tx.finish()
+            with together(db):  # what is still buffered and the log's end: one answer is waited for, not six
+                tx.finish()
+                self._move_head(db, tx, base)
         except Exception as error:
             if is_the_ops_own(error):
                 raise _Spoiled(one_line(error)) from error
             raise
-        self._move_head(db, tx, base)
         try:
             commit(db)
         except psycopg.Error as error:
@@ -410,16 +410,22 @@ class PostgresStore:
 
     def _follow_loop(self) -> None:
         db: Connection | None = None
-        broken = False
+        broken, others, looked_at = False, True, 0.0  # others: something may have happened that nobody told us of
         while not self._stop_following.is_set():
             try:
                 if db is None or db.closed:
                     db = connect(self.url, self._schema, "follower")
                     db.execute(f'LISTEN "{self._schema}"')
+                    others = True
                     if broken:
                         self._documents.tell([""])
-                self._follow(db)
-                for notice in db.notifies(timeout=POLL_S, stop_after=1):
+                # Of our own commits listeners hear from the writer: then there is nothing to look for.
+                if others or time.monotonic() - looked_at >= POLL_S:
+                    looked_at = time.monotonic()
+                    self._follow(db)
+                notices = list(db.notifies(timeout=POLL_S, stop_after=1))
+                others = not all(is_ours(notice.payload, self._id) for notice in notices)
+                for notice in notices:
                     self._documents.tell(kinds_of(notice.payload, self._id))
             except Exception as error:  # noqa: BLE001 - whatever it was: nobody else would tell what others committed
                 broken = True
