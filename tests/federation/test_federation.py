@@ -407,3 +407,54 @@ def test_50_who_subscribed_hears_of_registrations(brokers: list[Broker]) -> None
     finally:
         a.ask("DELETE", f"{TOLD}/{subscription['id']}", status=None)
         receiver.close()
+
+
+# ── types and attributes ────────────────────────────────────────────────────
+
+
+def test_60_types_and_attributes_of_all(brokers: list[Broker]) -> None:
+    """Clauses 5.7.5 to 5.7.10 over registrations: a source is heard for what it registered."""
+    a, b, c = brokers
+    a.ask("POST", ENTITIES, lamp(name="x"), status=201)
+    b.ask("POST", ENTITIES, lamp("urn:ngsi-ld:Lamp:2", power=1, owner={"object": "urn:x:1"}), status=201)
+    b.ask("POST", ENTITIES, {"id": "urn:ngsi-ld:Mast:1", "type": "Mast", "height": 3}, status=201)
+    c.ask("POST", ENTITIES, lamp("urn:ngsi-ld:Lamp:3", power={"object": "urn:x:2"}, colour="warm"), status=201)
+    try:
+        types = "/ngsi-ld/v1/types"
+        before = a.ask("GET", types).body["typeList"]
+        assert "Lamp" in before
+        a.register(b)
+        a.register(c, information=[{"entities": [{"type": "Lamp"}], "propertyNames": ["power"]}])
+        assert a.ask("GET", types).body["typeList"] == before, "the mast is not registered"
+        (details,) = [one for one in a.ask("GET", f"{types}?details=true").body if one["typeName"] == "Lamp"]
+        assert details["attributeNames"] == ["name", "owner", "power"]
+        info = a.ask("GET", f"{types}/Lamp").body
+        assert info["entityCount"] == 3
+        kinds = {one["attributeName"]: sorted(one["attributeTypes"]) for one in info["attributeDetails"]}
+        assert kinds == {"name": ["Property"], "owner": ["Relationship"], "power": ["Property", "Relationship"]}
+        assert a.ask("GET", f"{types}/Lamp?local=true").body["entityCount"] == 1
+        assert a.ask("GET", f"{types}/Mast", status=404).warnings == []
+        a.register(b, information=[{"entities": [{"type": "Mast"}]}])
+        assert a.ask("GET", f"{types}/Mast").body["entityCount"] == 1
+        assert set(a.ask("GET", types).body["typeList"]) == {*before, "Mast"}
+        attributes = "/ngsi-ld/v1/attributes"
+        assert {"name", "owner", "power", "height"} <= set(a.ask("GET", attributes).body["attributeList"])
+        assert "colour" not in a.ask("GET", attributes).body["attributeList"]
+        power = a.ask("GET", f"{attributes}/power").body
+        assert (power["attributeCount"], sorted(power["attributeTypes"]), power["typeNames"]) == (
+            2, ["Property", "Relationship"], ["Lamp"],
+        )  # fmt: skip
+        a.ask("GET", f"{attributes}/power?local=true", status=404)
+        (told,) = [one for one in a.ask("GET", f"{attributes}?details=true").body if one["attributeName"] == "height"]
+        assert told["typeNames"] == ["Mast"]
+    finally:
+        b.ask("DELETE", f"{ENTITIES}/urn:ngsi-ld:Mast:1?local=true", status=None)
+
+
+def test_61_a_source_that_does_not_answer_is_said(brokers: list[Broker], silent: str) -> None:
+    a, _, _ = brokers
+    a.ask("POST", ENTITIES, lamp(name="x"), status=201)
+    a.register(silent, management={"timeout": 300})
+    for path in ("/ngsi-ld/v1/types", "/ngsi-ld/v1/types/Lamp", "/ngsi-ld/v1/attributes?details=true"):
+        found = a.ask("GET", path)
+        assert len(found.warnings) == 1 and found.warnings[0].startswith("199 "), path
