@@ -257,11 +257,11 @@ class Dispatcher:
                 name = named if named is not None and await self.state.tenants.has(named) else name
         there = caller if caller is ANONYMOUS else in_tenant(caller, name)
         if there is None:
-            own = "no tenant" if caller.tenant == DEFAULT_TENANT else f"NGSILD-Tenant: {caller.tenant}"
+            own = "in the default tenant alone, without NGSILD-Tenant"
+            if caller.tenant != DEFAULT_TENANT:
+                own = f"under /ngsi-ld/ alone, with NGSILD-Tenant: {caller.tenant}"
             raise Problem(
-                403,
-                "other-tenant",
-                f"Your token works with {own} alone; an administrator of the default tenant works in all.",
+                403, "other-tenant", f"Your token works {own}; an administrator's of the default tenant works in all."
             )
         if name == DEFAULT_TENANT:
             return self.state, there

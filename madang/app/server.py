@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from madang.api.app import ApiSettings, create_app
 from madang.app.clocks import SystemClock
 from madang.app.control import Handler, serve_control
+from madang.app.files import raise_open_files
 from madang.app.services import load_services
 from madang.app.settings import LOOPBACKS, Settings, check_anonymous
 from madang.app.stores import is_shared, open_store, tenant_stores
@@ -57,6 +58,7 @@ class Server:
     ) -> None:
         """Opens the data folder. Raises StoreLocked, StoreError, SettingsError."""
         check_anonymous(settings)
+        raise_open_files()
         self.settings = settings
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         real_clock = SystemClock()
