@@ -200,6 +200,7 @@ class Deliveries:
         if self._sharing is not None:
             self._sharing.cancel()
             await asyncio.gather(self._sharing, return_exceptions=True)
+        await self.remote.stop()
         await asyncio.to_thread(self.matcher.stop)
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
         for lane in self._lanes.values():

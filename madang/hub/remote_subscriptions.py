@@ -13,7 +13,7 @@ A subscriber that acts for a party gets no copies: whom a remote entity names ca
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -33,7 +33,7 @@ from madang.ngsild.federation import Fragment, Part, covers, merge_fragments
 from madang.ngsild.match import in_place, matches
 from madang.ngsild.notification import tell_entity
 from madang.ngsild.q import parse_q
-from madang.ngsild.registration import read_registration
+from madang.ngsild.registration import Registration, read_registration
 from madang.ngsild.remote_subscription import DELETE, part_for, reduced_copy
 from madang.ngsild.subscription import EXPIRED
 
@@ -90,14 +90,22 @@ class RemoteSubscriptions:
         """From now on copies are made; `base_url`: how other brokers reach this one. From the event loop, once."""
         self._base_url = base_url
         self._subscriptions.listeners.append(lambda id_: self._start(self.sync(id_)))
-        self._registrations.subscribe(lambda before, after: self._start(self.sync_all()))
+        self._registrations.subscribe(lambda before, after: self._start(self._sync_for(before, after)))
 
     async def run(self) -> None:
-        """Try again what failed, until cancelled."""
+        """Try again what failed, and end what has expired, until cancelled."""
+        if self._leads():
+            await self.sync_all()
         while True:
-            if self._leads():
-                await self.sync_all()
             await asyncio.sleep(RETRY_S)
+            if self._leads():
+                await self._sync_each({copy.local for copy in self._copies.values()})
+
+    async def stop(self) -> None:
+        """Let go of what is under way: what is missing then is made, or ended, after the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await self.settle()
 
     async def settle(self) -> None:
         """Wait for what is under way: for tests."""
@@ -141,8 +149,24 @@ class RemoteSubscriptions:
         ids = {copy.local for copy in self._copies.values()}
         if not self._federation.is_idle:
             ids |= set(self._subscriptions.ids())
+        await self._sync_each(ids)
+
+    async def _sync_for(self, before: Registration | None, after: Registration | None) -> None:
+        """`sync` of those that a change of a registration may concern."""
+        changed = after or before
+        ids = {c.local for c in self._copies.values() if changed is not None and c.registration == changed.id}
+        if after is not None:
+            for id_ in self._subscriptions.ids():
+                definition = self._subscriptions.find(id_)
+                if definition is not None and part_for(definition.subscription.document, after) is not None:
+                    ids.add(id_)
+                await asyncio.sleep(0)  # Of thousands: other requests go on meanwhile.
+        await self._sync_each(ids)
+
+    async def _sync_each(self, ids: Iterable[str]) -> None:
         for id_ in sorted(ids):
             await self.sync(id_)
+            await asyncio.sleep(0)
 
     async def sync(self, id_: str) -> None:
         """Make the copies of a subscription that are missing, and end those that should not be there."""
