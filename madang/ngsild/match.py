@@ -9,7 +9,7 @@ from typing import Any
 from shapely.geometry import shape
 
 from madang.model.entity import Entity, split_key
-from madang.model.time import render_instant
+from madang.model.time import render_instant, sortable
 from madang.ngsild.place import geometry_test
 from madang.ngsild.query import (
     ANY_LANGUAGE,
@@ -122,9 +122,11 @@ def _equal(value: Any, wanted: Any) -> bool:
 
 
 def _ordered(value: Any, bound: Any, test: Callable[[Any, Any], bool]) -> bool:
-    """Numbers compare with numbers and text with text."""
+    """Numbers compare with numbers, text with text, and with an instant by time."""
     if isinstance(value, bool) or isinstance(bound, bool):
         return False
+    if isinstance(value, str) and isinstance(bound, str) and (moment := sortable(bound)) is not None:
+        value, bound = value.rstrip("Z"), moment
     both_numbers = isinstance(value, int | float) and isinstance(bound, int | float)
     return (both_numbers or (isinstance(value, str) and isinstance(bound, str))) and test(value, bound)
 

@@ -26,6 +26,7 @@ from madang.ngsild.query import (
     Not,
     OfType,
     Or,
+    Order,
     Query,
     Spatial,
 )  # fmt: skip
@@ -38,6 +39,7 @@ SQUARE = {
 }
 VALUES: tuple[Any, ...] = (3, 3.5, -1, "b", "abc", True, False, [1, 5, "b"], {"x": {"y": 4}}, "2026-01-01T00:00:00Z",
                            {"@type": "DateTime", "@value": "2026-01-01T00:00:00Z"})  # fmt: skip
+TIMES = ("2022-03-14T13:00:00Z", "2022-03-14T13:00:00.500Z", "2022-03-14T13:00:01Z")
 ENTITIES = [
     Entity(
         f"urn:x:{n}", "A" if n % 2 else "B",
@@ -47,6 +49,7 @@ ENTITIES = [
             **({"v urn:d:1": {"type": "Property", "value": 9, "datasetId": "urn:d:1"}} if n % 4 == 0 else {}),
             **({"r": {"type": "Relationship", "object": [f"urn:x:{n + 1}", "urn:x:0"]}} if n % 3 == 0 else {}),
             **({"l": {"type": "LanguageProperty", "languageMap": {"en": "b", "ko": "나"}}} if n % 5 == 0 else {}),
+            **({"t": {"type": "Property", "value": TIMES[n], "observedAt": TIMES[n]}} if n < len(TIMES) else {}),
             **({"location": point(126.5, 33.0 + n / 5)} if n % 2 else {}),
         },
         NOW, NOW, NOW, n + 1, scopes=("/a/b", f"/c/{n}") if n % 2 else (), types=("A", "C") if n == 3 else (),
@@ -150,6 +153,34 @@ def test_a_relationship_is_equal_or_unequal_and_nothing_else(
     """Clause 4.9: any other operator "shall result in not matching" (the official suite's 5744_02_04)."""
     node = Compare("r", op, value)
     assert [e.id for e in ENTITIES if matches(e, node)] == in_store(store, Query(where=node)) == expected
+
+
+@pytest.mark.parametrize("sub", [(), ("observedAt",)])
+@pytest.mark.parametrize(
+    ("op", "place", "expected"),
+    [
+        ("<", 1, [0]),
+        ("<=", 1, [0, 1]),
+        (">", 0, [1, 2]),
+        (">=", 1, [1, 2]),
+        ("<", 2, [0, 1]),
+        ("==", 1, [1]),
+        ("!=", 0, [1, 2]),
+    ],
+)
+def test_instants_compare_by_time(store: Store, sub: tuple[str, ...], op: str, place: int, expected: list[int]) -> None:
+    """Clause 4.9 compares instants in time: as text, 13:00:00.500Z comes before 13:00:00Z."""
+    node = Compare("t", op, TIMES[place], (), sub)
+    ids = [f"urn:x:{n}" for n in expected]
+    assert [e.id for e in ENTITIES if matches(e, node)] == in_store(store, Query(where=node)) == ids
+    between = Between("t", TIMES[0], TIMES[1], (), sub)
+    assert in_store(store, Query(where=between)) == ["urn:x:0", "urn:x:1"]
+    assert [e.id for e in ENTITIES if matches(e, between)] == ["urn:x:0", "urn:x:1"]
+
+
+def test_instants_sort_by_time(store: Store) -> None:
+    query = Query(where=Exists("t"), order=(Order("t", sub=("observedAt",)),))
+    assert in_store(store, query) == ["urn:x:0", "urn:x:1", "urn:x:2"]
 
 
 def test_no_condition_holds() -> None:

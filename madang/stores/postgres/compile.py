@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from madang.model.time import parse_instant
+from madang.model.time import parse_instant, sortable
 from madang.ngsild.query import (
     ANY_LANGUAGE,
     ENTITY_MEMBERS,
@@ -244,6 +244,9 @@ class _Compiler:
                 # jsonb's own order of numbers is exact: no cast that could fail or round.
                 right = self.bind(orjson.dumps(one).decode())
                 tests.append((_NUMBER, lambda x, right=right: f"{x} {operator} {right}::jsonb"))  # type: ignore[misc]
+            elif isinstance(one, str) and op != "==" and (moment := sortable(one)) is not None:
+                right = self.bind(moment)
+                tests.append((_TEXT, lambda x, right=right: f"rtrim({_text(x)}, 'Z') {operator} {right}"))  # type: ignore[misc]
             elif isinstance(one, str):
                 right = self.bind(one)
                 tests.append((_TEXT, lambda x, right=right: f"{_text(x)} {operator} {right}"))  # type: ignore[misc]
@@ -384,11 +387,14 @@ class _Compiler:
         value = self.plain(order)
         kind = f"jsonb_typeof({value})"
         collation = '"und-x-icu"' if order.collated else '"C"'
+        text = f"({value} #>> '{{}}')"
+        if sub and sub[-1] == "observedAt":
+            text = f"rtrim({text}, 'Z')"
         return [
             f"CASE WHEN {kind} IN ('number', 'boolean') THEN 0 WHEN {kind} <> 'null' THEN 1 END",
             f"CASE {kind} WHEN 'number' THEN {value} WHEN 'boolean' THEN"
             f" CASE WHEN {value} = 'true'::jsonb THEN '1'::jsonb ELSE '0'::jsonb END END",
-            f"CASE WHEN {kind} NOT IN ('number', 'boolean') THEN ({value} #>> '{{}}') COLLATE {collation} END",
+            f"CASE WHEN {kind} NOT IN ('number', 'boolean') THEN {text} COLLATE {collation} END",
         ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from madang.model.geometry import Box, Plane
-from madang.model.time import parse_instant
+from madang.model.time import parse_instant, sortable
 from madang.ngsild.query import (
     ANY_LANGUAGE,
     ENTITY_MEMBERS,
@@ -193,9 +193,8 @@ class _Compiler:
             case Between(attribute, low, high, path, sub) if attribute in ENTITY_MEMBERS:
                 return self.node(And((Compare(attribute, ">=", low), Compare(attribute, "<=", high))))
             case Between(attribute, low, high, path, sub):
-                kind = _TEXT if isinstance(low, str) else _NUMBER
-                first, last = self.bind(low), self.bind(high)
-                return self.any_value(attribute, path, sub, [(kind, lambda x: f"{x} BETWEEN {first} AND {last}")])
+                ((kind, above),), ((_, below),) = self.tests_of(">=", low), self.tests_of("<=", high)
+                return self.any_value(attribute, path, sub, [(kind, lambda x: f"{above(x)} AND {below(x)}")])
             case Compare():
                 return self.compare(node)
             case Linked():
@@ -303,7 +302,11 @@ class _Compiler:
         numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
         texts = [v for v in values if isinstance(v, str)]
         for kind, group in ((_NUMBER, numbers), (_TEXT, texts)):
-            if len(group) == 1:
+            moment = sortable(texts[0]) if group is texts and len(texts) == 1 and op != "==" else None
+            if moment is not None:
+                right = f"{operator} {self.bind(moment)}"
+                tests.append((kind, lambda x, right=right: f"rtrim({x}, 'Z') {right}"))  # type: ignore[misc]
+            elif len(group) == 1:
                 right = f"{operator} {self.bind(group[0])}"
                 tests.append((kind, lambda x, right=right: f"{x} {right}"))  # type: ignore[misc]
             elif group:
@@ -435,4 +438,6 @@ class _Compiler:
             places = [(name, *sub, content) for content in ("value", "object", "vocab")]
         found = [f"json_extract({body}, {self.bind(_path(place))})" for place in places]
         value = found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
+        if sub and sub[-1] == "observedAt":
+            return f"rtrim({value}, 'Z')"
         return f"{COLLATE_FUNCTION}({value})" if order.collated else value
