@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 from base64 import b64decode
+from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl
@@ -460,6 +461,12 @@ async def send_answer(send: Send, answer: Answer) -> None:
 
 def start_headers(media_type: str, headers: tuple[tuple[str, str], ...] = ()) -> list[tuple[bytes, bytes]]:
     """The headers of any answer: what it says, what protects it, and that it is not to be kept unless it says so."""
+    return list(_start_headers(media_type, headers))
+
+
+@lru_cache(maxsize=256)
+def _start_headers(media_type: str, headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
+    """Remembered: most answers have the same."""
     result = [
         (LOCATION if name == "Location" else name.lower().encode("latin-1"), value.encode("latin-1"))
         for name, value in headers

@@ -226,9 +226,9 @@ class Call:
 
         return await self.run(asked)
 
-    def looking(self) -> AbstractContextManager[Look]:
+    def looking(self, *, quick: bool = False) -> AbstractContextManager[Look]:
         """A look with the caller's eyes at what the request is about: what is now, or a snapshot."""
-        return looking(self.hub, self.caller, self.lang, self.past)
+        return looking(self.hub, self.caller, self.lang, self.past, quick=quick)
 
     async def done(self, future: "Future[T]") -> T:
         """Wait for a write to be durable."""

@@ -39,6 +39,7 @@ from madang.model.entity import Attributes, value_of
 from madang.model.finding import Finding
 from madang.model.tenant import DEFAULT_TENANT
 from madang.model.time import DAY, MINUTE, SECOND, Instant, day_of
+from madang.ngsild.query import Node
 from madang.procedure.incident import INCIDENT
 from madang.services.contract import Service
 
@@ -147,6 +148,8 @@ class Hub:
         self._last_status: Instant = 0
         self._last_housekeeping_day = ""
         self._labels: dict[str, str] = {}
+        self.predicates: dict[frozenset[str], Node | None] = {}
+        """What entities must meet to be seen with these permissions (`madang.hub.queries.look`)."""
 
     def tenant_headers(self) -> tuple[tuple[str, str], ...]:
         """What a notification says of whose it is (clause 6.3.14); nothing for the default tenant."""

@@ -34,6 +34,10 @@ class Clock(Protocol):
     def now(self) -> Instant: ...
 
 
+class NotQuick(Exception):
+    """The answer would take long: ask again where nobody waits behind."""
+
+
 class StoreError(Exception):
     """The store could not do it; the text says what to do."""
 
@@ -512,7 +516,14 @@ class Store(Protocol):
         that it will look at, as far as they are known: they may be read for several ops at once. Raises StoreClosed after `close`."""
         ...
 
-    def read(self) -> AbstractContextManager[Read]: ...
+    def read(self, *, quick: bool = False) -> AbstractContextManager[Read]:
+        """A snapshot. With `quick` its questions raise NotQuick when they would take longer than about a millisecond: for the event loop,
+        where waking a thread costs more than most answers do. A store that cannot tell raises it at once."""
+        ...
+
+    def find_entity_body(self, id_: str) -> Body | None:
+        """`Read.find_entity_body` alone, without the cost of a snapshot."""
+        ...
 
     def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> Callable[[], None]:
         """Call `listener` with the changes of every commit, in order, from the writer's thread: it must return at once and

@@ -160,3 +160,5 @@ class Query(Struct, frozen=True):
     """Only entities last observed (`Entity.observed_at`) from the first instant to the second, both in it; None: open."""
     stamps: bool = False
     """Also load `Entity.stamps`."""
+    any_order: bool = False
+    """Any order will do instead of that of the ids, as long as it stays from page to page (4.23 leaves it to the broker)."""

@@ -40,8 +40,8 @@ class FrozenStore:
         return getattr(self._store, name)
 
     @contextmanager
-    def read(self) -> Iterator["FrozenLook"]:
-        with self._store.read() as read:
+    def read(self, *, quick: bool = False) -> Iterator["FrozenLook"]:
+        with self._store.read(quick=quick) as read:
             yield FrozenLook(read)
 
 

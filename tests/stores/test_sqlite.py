@@ -5,9 +5,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from madang.hub.ports import StoreError, StoreFull, StoreLocked
-from madang.model.entity import prop
+from madang.hub.ports import NotQuick, StoreError, StoreFull, StoreLocked
+from madang.model.entity import point, prop
 from madang.model.time import SECOND
+from madang.ngsild.query import Compare, Near, Query
 from madang.ngsild.temporal import Window
 from madang.stores.sqlite import SqliteStore
 from tests.stores.check_store import CHECKS
@@ -136,3 +137,68 @@ def test_full_disk_acknowledges_nothing_and_recovers(tmp_path: Path) -> None:
     assert change.seq == len(stored) + 1
     assert store.failure == ""
     store.close()
+
+
+def put_things(store: SqliteStore, count: int) -> None:
+    """Things that stand within 100 m of one another; their ids sort the other way round than they were made."""
+
+    def op(tx) -> None:
+        for n in range(count):
+            attributes = {"speed": prop(n % 100), "location": point(127.0 + n * 1e-6, 36.0)}
+            tx.put_entity(f"urn:t:{count - n:05d}", "Thing", attributes, "s", reference=False, replace=True)
+
+    store.write(op, bulk=True).result(30)
+
+
+def test_a_question_that_takes_long_is_not_answered_on_the_spot(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, ManualClock())
+    put_things(store, 3_000)
+    none = Query(types=("Thing",), where=Compare("speed", ">", 1_000))
+    few = Query(types=("Thing",), where=Compare("speed", ">", 50), limit=10)
+    for _ in range(30):  # SQLite counts the steps of a statement over all its runs: none of them may stop a later one
+        with pytest.raises(NotQuick), store.read(quick=True) as read:
+            read.query_bodies(none)
+        with store.read(quick=True) as read:
+            assert len(read.query_bodies(few).rows) == 10
+    with store.read() as read:
+        assert read.query_bodies(none).rows == []
+    store.close()
+
+
+def test_pages_in_any_order_hold_everything_once(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, ManualClock())
+    put_things(store, 95)
+    place = Near(geometry={"type": "Point", "coordinates": [127.0, 36.0]}, maximum_m=500)
+    seen: list[str] = []
+    with store.read() as read:
+        for offset in range(0, 100, 10):
+            page = read.query_bodies(Query(types=("Thing",), place=place, limit=10, offset=offset, any_order=True))
+            assert page.more == (offset < 90)
+            seen += [id_ for id_, _ in page.rows]
+        by_id = read.query(Query(types=("Thing",), place=place, limit=3))
+    assert len(seen) == 95 and sorted(seen) == [f"urn:t:{n:05d}" for n in range(1, 96)]
+    assert [entity.id for entity in by_id.entities] == ["urn:t:00001", "urn:t:00002", "urn:t:00003"]
+    store.close()
+
+
+def test_ops_find_what_was_loaded_for_all_of_them_at_once(tmp_path: Path) -> None:
+    """With the ids of what they look at, ops see the same as without: what is there, what is not, what was deleted."""
+    store = SqliteStore(tmp_path, ManualClock())
+    put_things(store, 3)
+    store.write(lambda tx: tx.delete_entity("urn:t:00002", "s")).result(5)
+    store.close()
+    again = SqliteStore(tmp_path, ManualClock())
+    ids = ("urn:t:00001", "urn:t:00002", "urn:t:00003", "urn:t:00009", "urn:t:00001")
+    found = again.write(lambda tx: [tx.find_entity(id_) is not None for id_ in ids], bulk=True, ids=ids).result(5)
+    assert found == [True, False, True, False, True]
+
+    def change(tx) -> None:
+        tx.put_entity("urn:t:00001", "Other", {"a": prop(1)}, "s", reference=False, replace=True)
+        tx.put_entity("urn:t:00009", "Thing", {"a": prop(2)}, "s", reference=False, replace=True)
+        tx.put_entity("urn:t:00002", "Thing", {"a": prop(3)}, "s", reference=False, replace=True)
+
+    again.write(change, bulk=True, ids=ids).result(5)
+    with again.read() as read:
+        assert read.list_types() == {"Other": 1, "Thing": 3}
+        assert read.list_ids("Other") == ["urn:t:00001"]
+    again.close()

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from madang.hub.ports import Clock, Read, StoreClosed, StoreError, Tx
+from madang.hub.ports import Body, Clock, NotQuick, Read, StoreClosed, StoreError, Tx
 from madang.model.change import Change
 from madang.stores.postgres.connect import (
     IDLE_IN_TURN_S,
@@ -137,11 +137,14 @@ class PostgresStore:
         return db
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[Read]:
-        """A consistent snapshot. May be used from any thread; do not keep it open while waiting for something else.
+    def read(self, *, quick: bool = False) -> Iterator[Read]:
+        """A consistent snapshot. May be used from any thread; do not keep it open while waiting for something else. Never quick: the
+        database may be far away.
 
         Raises StoreError when the database cannot be reached.
         """
+        if quick:
+            raise NotQuick
         if self._closed:
             raise StoreClosed("the store is closed")
         if not self._reader_slots.acquire(timeout=READER_WAIT_S):
@@ -188,6 +191,11 @@ class PostgresStore:
             self._readers.put_nowait(db)
         except queue.Full:
             db.close()
+
+    def find_entity_body(self, id_: str) -> Body | None:
+        """See `madang.hub.ports.Store.find_entity_body`."""
+        with self.read() as read:
+            return read.find_entity_body(id_)
 
     # --- writing ---
 

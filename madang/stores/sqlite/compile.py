@@ -127,8 +127,12 @@ def compile_query(query: Query, is_further_type: Callable[[str], bool]) -> Compi
             compiled.measures.append(measure(order))
         else:
             keys.append(f"{compiler.key(order)} {direction} NULLS LAST")
-    # With a small box the rows are few: sort them instead of walking an index in order.
-    compiled.order = ", ".join([*keys, "+e.id" if compiler.type_column.startswith("+") else "e.id"])
+    last = "e.id"
+    if compiler.type_column.startswith("+"):
+        # With a small box the rows are few: sort them instead of walking an index in order. By number they need no sorting, and not all
+        # of them are read: the list of numbers in the box is walked in its own order until the page is full.
+        last = "e.no" if query.any_order and query.after is None and not keys else "+e.id"
+    compiled.order = ", ".join([*keys, last])
     return compiled
 
 

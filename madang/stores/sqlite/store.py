@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from madang.hub.ports import Clock, Read, StoreClosed, StoreError, StoreFull, Tx
+from madang.hub.ports import Body, Clock, NotQuick, Read, StoreClosed, StoreError, StoreFull, Tx
 from madang.model.change import Change
 from madang.stores.folder import lock_folder
 from madang.stores.sqlite.reader import BUSY_TIMEOUT_MS, PlaceSlot, SqliteRead, configure
@@ -33,6 +33,10 @@ READERS_MAX = 8
 """Idle read connections that are kept open."""
 CACHE_KIB = 65_536
 """Pages of the file that a connection keeps in memory at most."""
+STEPS_PER_LOOK = 1_000
+QUICK_LOOKS = 20
+"""An answer on the event loop may take 20 times 1,000 steps of SQLite's machine: one or two milliseconds, the conditions of some 300
+entities."""
 CHECKPOINT_EVERY_S = 1.0
 WAL_RESTART_BYTES = 256 * 1024 * 1024
 """When the write-ahead log is larger, the writer itself finishes the checkpoint between two groups so that the file starts over.
@@ -122,27 +126,49 @@ class SqliteStore:
         return db, slot
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[Read]:
+    def read(self, *, quick: bool = False) -> Iterator[Read]:
         """A consistent snapshot. May be used from any thread; do not keep it open while waiting for something else."""
-        if self._closed:
-            raise StoreClosed("the store is closed")
-        try:
-            db, slot = self._readers.get_nowait()
-        except queue.Empty:
-            db, slot = self._connect(writer=False)
-        try:
+        with self._reader() as (db, slot):
+            if quick:
+                db.set_progress_handler(_Budget(), STEPS_PER_LOOK)
             db.execute("BEGIN")
             try:
                 yield SqliteRead(db, slot)
+            except apsw.InterruptError:
+                raise NotQuick from None
             finally:
+                db.set_progress_handler(None)
                 db.execute("COMMIT")
-        except BaseException:
-            db.close()
-            raise
+
+    def find_entity_body(self, id_: str) -> Body | None:
+        """See `madang.hub.ports.Store.find_entity_body`: one statement is a snapshot in itself."""
+        with self._reader() as (db, slot):
+            return SqliteRead(db, slot).find_entity_body(id_)
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[tuple[apsw.Connection, PlaceSlot]]:
+        """An idle connection, or a new one. What the database itself failed on is not used again."""
+        if self._closed:
+            raise StoreClosed("the store is closed")
         try:
-            self._readers.put_nowait((db, slot))
+            reader = self._readers.get_nowait()
+        except queue.Empty:
+            reader = self._connect(writer=False)
+        try:
+            yield reader
+        except apsw.Error:
+            reader[0].close()
+            raise
+        except BaseException:
+            self._give_back(reader)
+            raise
+        self._give_back(reader)
+
+    def _give_back(self, reader: tuple[apsw.Connection, PlaceSlot]) -> None:
+        try:
+            self._readers.put_nowait(reader)
         except queue.Full:
-            db.close()
+            reader[0].close()
 
     # --- writing ---
 
@@ -362,6 +388,20 @@ class SqliteStore:
             self._writer_db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._writer_db.close()
         self._lock_file.close()
+
+
+class _Budget:
+    """Called by SQLite every so many steps; stops it when they are used up. SQLite counts the steps of a prepared statement over all
+    its runs, so the first look may come early."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = QUICK_LOOKS
+
+    def __call__(self) -> bool:
+        self._left -= 1
+        return self._left < 0
 
 
 def _translate(error: apsw.Error) -> StoreError:

@@ -1,5 +1,6 @@
 """What all NGSI-LD handlers share: media types, options, representations, batches, pages."""
 
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -209,12 +210,17 @@ def page_links(
     """Link headers to the next and the previous page (clause 6.3.10). `next_offset`: where the next one begins; None: a page on."""
     raw = call.scope.get("query_string", b"").decode("ascii", "replace")
     path = str(call.scope["path"]).rstrip("/")
-    kept = [pair for pair in parse_qsl(raw, keep_blank_values=True) if pair[0] not in ("offset", "limit")]
     links = []
     following = offset + limit if next_offset is None else next_offset
     for relation, place, there in (("next", following, more), ("prev", max(0, offset - limit), offset > 0)):
         if there and limit > 0:
-            pairs = sorted([*kept, ("limit", str(limit)), ("offset", str(place))])
-            target = urlencode(pairs, quote_via=quote, safe=":*,/()!~")
-            links.append(("Link", f'<{path}?{target}>; rel="{relation}"; type="{JSON}"'))
+            links.append(("Link", f'<{path}?{_page_query(raw, limit, place)}>; rel="{relation}"; type="{JSON}"'))
     return links
+
+
+@lru_cache(maxsize=256)
+def _page_query(raw: str, limit: int, offset: int) -> str:
+    """The query of a request for another page of it. Remembered: screens ask the same again and again."""
+    kept = [pair for pair in parse_qsl(raw, keep_blank_values=True) if pair[0] not in ("offset", "limit")]
+    pairs = sorted([*kept, ("limit", str(limit)), ("offset", str(offset))])
+    return urlencode(pairs, quote_via=quote, safe=":*,/()!~")

@@ -1,7 +1,7 @@
 """Retrieving and querying entities (clauses 5.7.1, 5.7.2; 6.5.3.1, 6.4.3.2, 6.23)."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -49,7 +49,7 @@ from madang.api.handlers.ngsild.mapped import (
 )
 from madang.api.route import Answer, Call, Send
 from madang.hub.federation import Read
-from madang.hub.ports import Body
+from madang.hub.ports import Body, NotQuick
 from madang.hub.queries.errors import NotFound
 from madang.hub.queries.look import Look
 from madang.model.entity import Entity
@@ -57,18 +57,19 @@ from madang.ngsild.context import Context
 from madang.ngsild.entity_map import HERE, Entry
 from madang.ngsild.federation import merge_fragments
 from madang.ngsild.names import check_id
-from madang.ngsild.query import OfType, Query
 from madang.ngsild.registration import Selection
 from madang.ngsild.render import FLAT, View, linked_entities, render_entity, render_feature, with_context
 from madang.ngsild.types import holds
 from madang.ngsild.versions import is_newer
+
+T = TypeVar("T")
 
 LIMIT_MAX = 1_000
 """Entities in one page (clause 5.5.9 leaves it to the broker)."""
 ALTERED = 203
 """The answer was made to fit an older version of the standard (clause 4.3.6.8)."""
 QUICK_ROWS = 200
-"""Rows of an index that are read on the event loop itself: some 200 µs at most."""
+"""Entities of an answer that is put together on the event loop itself: some 200 µs at most."""
 _REPRESENTATIONS = (JSON, JSON_LD, GEO_JSON)
 _ANY = Subject("", "thing")
 _MEMBERS = frozenset({"id", "type", "scope", "createdAt", "modifiedAt", "expiresAt"})
@@ -167,8 +168,7 @@ def _stored_body(call: Call, id_: str) -> bytes | None:
     caller = call.caller
     if caller.party is not None or mask_of(caller, _ANY).names:
         return None
-    with call.hub.store.read() as read:
-        found = read.find_entity_body(id_)
+    found = call.hub.store.find_entity_body(id_)
     if found is None:
         check_id(id_)
         raise NotFound(f"There is no {id_[:200]}.")
@@ -244,6 +244,8 @@ async def _answer_query(
     query = replace(asked.query, limit=max(1, limit), offset=offset, count=count, stamps=view.sys_attrs)
     gather = await gather_query(call, out.context, query, given, body)
 
+    if gather is None and query.place is not None:
+        query = replace(query, any_order=True)
     plain = gather is None and call.past is None and _is_plain(call, view, out)
 
     def ask(look: Look) -> tuple[bytes, int | None, bool]:
@@ -256,11 +258,7 @@ async def _answer_query(
             altered.extend(is_newer(entity.attributes, view.version) for entity in page.entities)
         return _encode(look, page.entities[:limit], view, out), page.total, page.next_after is not None
 
-    if plain and _is_quick(query):
-        # Some rows of an index are read faster than a thread is woken.
-        content, total, more = question(call, ask)
-    else:
-        content, total, more = await call.run(question, call, ask)
+    content, total, more = await _ask(call, ask, here=plain and query.limit <= QUICK_ROWS)
     headers = [*(await _context_headers(call, out)), *page_links(call, limit, offset, more)]
     if gather is not None:
         headers += warnings_of(gather.found)
@@ -304,11 +302,16 @@ def _is_plain(call: Call, view: View, out: Form) -> bool:
     )
 
 
-def _is_quick(query: Query) -> bool:
-    """Does the store answer from the first rows of an index, without looking into entities?"""
-    where = query.where
-    by_type = isinstance(where, OfType) and query.place is None and not query.order and not query.attributes
-    return by_type and query.id_pattern is None and not query.count and query.limit + query.offset <= QUICK_ROWS
+async def _ask(call: Call, ask: Callable[[Look], T], *, here: bool) -> T:
+    """Put a question: on the event loop itself where the store finds the answer quickly (waking a thread costs more than that), else
+    off it."""
+    if here:
+        try:
+            with call.looking(quick=True) as look:
+                return ask(look)
+        except NotQuick:
+            pass
+    return await call.run(question, call, ask)
 
 
 def _splice(rows: list[tuple[str, Body]]) -> bytes:
