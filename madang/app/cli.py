@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from madang import __version__
-from madang.app.settings import LOOPBACK, MQTT_PORT, PORT, Settings, SettingsError, check_anonymous
+from madang.app.settings import LOOPBACK, MQTT_PORT, PORT, Settings, SettingsError, check_anonymous, check_public_url
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -51,6 +51,12 @@ def _server_options(default_data: str) -> Callable[[F], F]:
                     is_flag=True,
                     help="Ask addresses of this machine and of private networks when requests name them: @contexts, context"
                     " sources, subscribers.",
+                ),
+                click.option(
+                    "--public-url",
+                    default="",
+                    help="How others reach this server, such as https://city.example; empty: the address that it listens on."
+                    " Notifications name @contexts there, and other brokers tell there.",
                 ),
                 click.option(
                     "--anonymous-role",
@@ -107,6 +113,7 @@ def _settings(options: dict[str, Any]) -> Settings:
     settings = Settings(**{name: options[name] for name in Settings.__struct_fields__})
     try:
         check_anonymous(settings)
+        check_public_url(settings)
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
     set_up_logs(settings.log_format, settings.log_level)

@@ -93,7 +93,7 @@ class Server:
             {"console": ConsoleSender(), "sms": FileSender(settings.data / "outbox", self.hub.words)},
             leads=self.hub.leads,
         )
-        self.deliveries = Deliveries(self.hub, self._senders(), base_url=lambda: self.url)
+        self.deliveries = Deliveries(self.hub, self._senders(), base_url=lambda: self.public_url)
         self.tenants = Tenants(
             tenant_stores(settings.store, settings.data, self.hub.clock, durable=durable), self._make_tenant
         )
@@ -140,7 +140,7 @@ class Server:
             tenant=name,
             above=self.hub,
         )
-        return hub, Deliveries(hub, self._senders(), base_url=lambda: self.url, running_max=RUNNING_MAX)
+        return hub, Deliveries(hub, self._senders(), base_url=lambda: self.public_url, running_max=RUNNING_MAX)
 
     # --- life ---
 
@@ -209,6 +209,11 @@ class Server:
     def url(self) -> str:
         """Where the console is."""
         return f"http://{self.settings.host}:{self.tcp_port}/"
+
+    @property
+    def public_url(self) -> str:
+        """How others reach this server."""
+        return self.settings.public_url or self.url
 
     def request_stop(self) -> None:
         """Ask the server to stop (from a signal)."""

@@ -1,5 +1,6 @@
 """Settings of a server. Each is an option of the command line and an environment variable (`MADANG_SERVE_PORT`, …)."""
 
+import re
 from pathlib import Path
 
 from msgspec import Struct
@@ -14,6 +15,9 @@ MQTT_PORT = 1883
 
 LOOPBACKS = ("127.0.0.1", "::1", "localhost")
 """Names of this machine that only this machine reaches."""
+
+
+_WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?\Z")
 
 
 class SettingsError(Exception):
@@ -33,6 +37,9 @@ class Settings(Struct, frozen=True):
     """MQTT 3.1.1; 0 takes a free one."""
     allow_private_addresses: bool = False
     """Let @contexts and other addresses that requests name be on this machine and in private networks."""
+    public_url: str = ""
+    """How others reach this server, as ``https://city.example``: notifications name @contexts there, and other brokers tell there. Empty:
+    the address that it listens on."""
     anonymous_role: str = ""
     """Role of callers without a token, for the conformance suite, which sends none; empty: they are asked to log in. Only while
     everything listens on this machine alone."""
@@ -45,6 +52,15 @@ class Settings(Struct, frozen=True):
     log_format: str = "auto"
     """``json``, ``text``, or ``auto`` (text on a terminal)."""
     log_level: str = "info"
+
+
+def check_public_url(settings: Settings) -> None:
+    """Raises SettingsError unless it is a web address that paths can be put behind."""
+    if settings.public_url and _WEB_ADDRESS.match(settings.public_url) is None:
+        raise SettingsError(
+            f"--public-url must be an address such as https://city.example or https://city.example/madang, without ? and #:"
+            f" {settings.public_url[:200]!r} is none."
+        )
 
 
 def check_anonymous(settings: Settings) -> None:
