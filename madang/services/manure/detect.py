@@ -52,7 +52,7 @@ SEE_M = 2_000.0
 ZONE_SEE_M = 500.0
 _SIGNALS = ("grossWeight", "speed", "ptoEngaged", "location")
 _PERMITTED = (model.AGRI_PARCEL, model.TREATMENT_PLANT)
-_FORMAT = 2
+_FORMAT = 3
 
 TELLINGS_MAX = 12
 """Tellings of one rule about one event. Twice as much each time tells 300 kg to 20 t in seven, and the amount is settled a few times
@@ -84,6 +84,8 @@ class Event(Struct, array_like=True):
     """Standard error of `kg`, as the cleaning detector measured it on this truck."""
     over: bool = False
     """Confirmed: it goes on no more."""
+    begun_by: Instant = 0
+    """It began between `t0` and this, for nobody saw it begin; `t0` where it was seen."""
 
 
 class Closing(Struct, array_like=True):
@@ -118,7 +120,7 @@ class RulesDetector:
     """See the module's docstring."""
 
     id = "manure.rules"
-    version = "3"
+    version = "4"
     inputs = frozenset({model.MANURE_UNLOADING, model.MANURE_LOADING, model.MANIFEST})
     lookups = (
         Lookup(model.AGRI_PARCEL, place="location"),
@@ -218,11 +220,12 @@ class RulesDetector:
         at_places = _permitted_at(event, ref) if event.unloading else {}
         if event.unloading:
             yield self._outside(event, vehicle, completed_at, ref, standing and not at_places)
-        open_now = [m for m in manifests if _covers(m, event.t0, 0)]
-        covering = [m for m in manifests if _covers(m, event.t0, grace)]
-        settled = now >= event.t0 + grace + LATE_WAIT
+        open_now = [m for m in manifests if _covers(m, event, 0)]
+        covering = [m for m in manifests if _covers(m, event, grace) or _covers_renewed(m, manifests, event, grace)]
+        settle_at = event.begun_by + grace + LATE_WAIT
+        settled = now >= settle_at
         if standing and not settled and not open_now:
-            wakes.append(event.t0 + grace + LATE_WAIT)
+            wakes.append(settle_at)
         if event.unloading:
             candidates = covering if settled else open_now
             allowed = {place for m in covering for place in m.data.get("to", [])}
@@ -410,6 +413,7 @@ def _event(change: Change, ref: Ref) -> Event:
         observed_at=change.observed_at,
         error_kg=float(change.value("amountError") or 0.0),
         over=change.value("status") == "confirmed",
+        begun_by=parse_instant(change.value("startedBefore") or change.value("startedAt")),
     )
 
 
@@ -444,9 +448,24 @@ def _span(record: Record) -> tuple[Instant, Instant]:
     )
 
 
-def _covers(record: Record, at: Instant, grace: int) -> bool:
+def _covers(record: Record, event: Event, grace: int) -> bool:
+    """May the event have begun while it was open?"""
     opened, closed = _span(record)
-    return record.state != "CANCELLED" and opened - grace <= at <= closed + grace
+    return record.state != "CANCELLED" and opened - grace <= event.begun_by and event.t0 <= closed + grace
+
+
+def _covers_renewed(record: Record, manifests: list[Record], event: Event, grace: int) -> bool:
+    """Was a manifest open at the time that was cancelled since, and this one opened in its place? A driver who finds a mistake on
+    the paper of a truck that is loaded already cannot mend it otherwise."""
+    if record.state == "CANCELLED":
+        return False
+    begun = _span(record)[0]
+    for other in manifests:
+        if other.state == "CANCELLED":
+            opened, closed = _span(other)
+            if opened <= event.t0 <= closed and opened <= begun <= closed + grace:
+                return True
+    return False
 
 
 def _gap(record: Record, at: Instant) -> int:

@@ -17,7 +17,7 @@ next trip.
 
 from collections.abc import Iterable
 from copy import copy
-from math import log
+from math import hypot, log
 
 import msgspec
 from msgspec import Struct, field
@@ -67,7 +67,7 @@ _TYPES = {
     STOP: model.VEHICLE_STOP,
     TRIP: model.VEHICLE_TRIP,
 }
-_FORMAT = 2
+_FORMAT = 3
 
 
 class Told(Struct, array_like=True, frozen=True):
@@ -80,6 +80,8 @@ class Told(Struct, array_like=True, frozen=True):
     status: str
     amount: float
     observed_at: Instant
+    x: int = 0
+    y: int = 0
 
 
 class State(Struct, array_like=True, frozen=True):
@@ -109,7 +111,7 @@ class EventsDetector:
     """See the module's docstring. About 20 µs a reading; the state is some 3 KB."""
 
     id = "manure.events"
-    version = "2"
+    version = "3"
     inputs = frozenset({model.VEHICLE})
     lookups = (
         Lookup(model.VEHICLE_REGISTRATION),
@@ -223,7 +225,9 @@ class EventsDetector:
                     continue  # it may come back, or nobody knows yet where it is
                 if fact.status == WITHDRAWN or fact.t1 <= settled.t - 60 * truck.SECOND:
                     continue  # nobody ever heard of it, or it was told and is forgotten
-                entry = Told(_name(state, fact), fact.kind, fact.t0, fact.t1, fact.status, fact.amount, newest)
+                entry = Told(
+                    _name(state, fact), fact.kind, fact.t0, fact.t1, fact.status, fact.amount, newest, fact.x, fact.y
+                )
                 result.append(entry)
             else:
                 matched[index] = True
@@ -238,6 +242,8 @@ class EventsDetector:
                     fact.status,
                     fact.amount,
                     max(newest, before.observed_at + MILLISECOND),
+                    fact.x,
+                    fact.y,
                 )
                 result[index] = entry
             emits.append(self._emit(state, entry, fact, ref))
@@ -280,7 +286,9 @@ class EventsDetector:
             attributes["amount"] = prop(round(fact.amount), "KGM")
             attributes["amountError"] = prop(round(min(fact.var**0.5, 99_999.0)), "KGM")
             attributes["weightBefore"] = prop(round(fact.before), "KGM")
-            attributes["weightAfter"] = prop(round(fact.before + sign * fact.amount), "KGM")
+            attributes["weightAfter"] = prop(round(fact.after or fact.before + sign * fact.amount), "KGM")
+            if fact.begun_by - fact.t0 > truck.SILENCE:
+                attributes["startedBefore"] = prop(render_instant(_instant(state, fact.begun_by)))
             attributes["moving"] = prop(fact.moving)
             attributes["unseen"] = prop(fact.gap)
             if len(line) > 1:
@@ -385,6 +393,8 @@ def _differs(told: Told, fact: Fact) -> bool:
     """Is it worth telling again?"""
     if told.status != fact.status:
         return True
+    if fact.kind != TRIP and hypot(fact.x - told.x, fact.y - told.y) > truck.SPOT_RADIUS:
+        return True  # what was kept during a silence says that it was elsewhere
     if fact.kind == STOP:
         return fact.status == CONFIRMED and told.t1 != fact.t1
     if fact.status == OPEN:

@@ -267,6 +267,9 @@ _WEIGHTS = (
     AttributeType("weightBefore", unit="KGM", title={"ko": "이전 중량", "en": "Weight before"}, source=OURS),
     AttributeType("weightAfter", unit="KGM", title={"ko": "이후 중량", "en": "Weight after"}, source=OURS),
     AttributeType("moving", title={"ko": "이동 중", "en": "While moving"}, source=OURS),
+    AttributeType(
+        "startedBefore", title={"ko": "시작한 때의 끝", "en": "Had started by, where nobody saw it start"}, source=OURS
+    ),
     AttributeType("unseen", title={"ko": "기록 공백 중", "en": "During a silence"}, source=OURS),
     AttributeType("track", kind="GeoProperty", title={"ko": "지난 자리", "en": "Where it went on"}, source=OURS),
 )

@@ -49,6 +49,12 @@ FAST_KM_H = 16.0
 PARKED_KM_H = 3.0
 SPOT_RADIUS = 25 * METRE
 """Further away is another place with another slope. GPS scatter of a parked truck stays within."""
+REACH_MIN = 60.0 * METRE
+"""Fixes scatter, and a truck between two messages ten seconds apart may start and stop again within 50 m."""
+REACH_FREE = 1e9
+LOST_MAX = 18
+"""Fixes in a row (three minutes) that may lie where the truck's speeds cannot have brought it: a receiver between walls or under trees
+says so for a while. What lasts longer is where the truck is, and the place before was wrong."""
 SAME_PLACE = 150 * METRE
 SAME_EVENT_GAP = 30 * 60 * SECOND
 """Goes at one place with no more than this between them are one event."""
@@ -61,6 +67,8 @@ GAP = 90 * SECOND
 """A moved truck after such a silence may have done anything in between."""
 BLIND = 30 * SECOND
 """Without position and speed for longer, a truck counts as slow, at an unknown place."""
+OUTSIDE_MIN = 60 * SECOND
+"""A slow phase that lasted so much longer than its longest stand may have changed the weight outside of it."""
 PHASE_MIN = 25 * SECOND
 """A shorter slow phase is a crossing or a curve."""
 STOP_MIN = 120 * SECOND
@@ -73,6 +81,8 @@ SIGMAS_SILENT = 4.2
 SIGMAS_ACROSS_EARLY = 5.0
 SIGMAS_ACROSS = 4.3
 SIGMAS_CONFLICT = 3.5
+SIGMAS_AGREE = 2.5
+"""What an event at a spot lost and what the drives around it say are averaged within this."""
 SIGMAS_KEEP = 3.0
 """Below this a told event is withdrawn."""
 
@@ -166,6 +176,10 @@ class Fact(Struct, frozen=True, array_like=True):
     """False: no fix came since the truck stands there; not to be told yet."""
     doubted: bool = False
     """It may be an excursion that comes back; not to be told yet."""
+    after: float = 0.0
+    """Gross weight afterwards, like `before` as well as it is known: slopes make their difference another one than the amount."""
+    begun_by: int = 0
+    """It began between `t0` and this; 0: at `t0`."""
 
 
 class Candidate(Struct, frozen=True, array_like=True):
@@ -190,6 +204,8 @@ class Candidate(Struct, frozen=True, array_like=True):
     fact_kind: str
     earlier: float = 0.0
     """Amount that this event had before the phase."""
+    unheard: bool = False
+    """The scale said nothing more before the truck left: its event may have gone on."""
     n: int = 0
     post: float = 0.0
 
@@ -206,6 +222,10 @@ class Truck(Struct, array_like=True):
     """Time of the last sample with a position or a speed."""
     lost: int = 0
     """Fixes in a row that lay too far away to be true."""
+    frozen: bool = False
+    """The receiver repeats one fix, though the truck drove."""
+    reach: float = REACH_FREE
+    """How far from the last place the truck may be by its speeds since."""
     noise: float = 0.0
     noise_driving: float = 0.0
     repeats: int = 0
@@ -289,10 +309,16 @@ class Truck(Struct, array_like=True):
     """Time with the pump on in this phase before the spot."""
     head_t: int = 0
     """Time of the first weight at the spot."""
+    head_n: int = 0
+    """So many of `head` came before the pump."""
     recent: list[int] = []
     """The newest driving samples of this drive."""
     weight_t: int = -1
     """Time of the last weight that counted."""
+    base_t: int = 0
+    """Time of the newest weight in `base`."""
+    heard: int = 0
+    """Weights of the parked truck in this phase since the newest silence of the scale."""
     mute_t0: int = -1
     mute_t1: int = -1
     """The newest silence of the scale longer than `GAP`: time of the last weight before it and of the first one after; -1 none."""
@@ -322,10 +348,21 @@ class Truck(Struct, array_like=True):
             if w is not None:
                 if self.weight_t >= 0 and t - self.weight_t > GAP:
                     self.mute_t0, self.mute_t1 = self.weight_t, t
+                if t - self.weight_t > SILENCE:
+                    self.heard = 0
                 self.weight_t = t
+        self._reckon(since, v)
+        if x is not None and (x, y) == (self.x, self.y):
+            # Fixes scatter: one that says the same decimetre while the truck drives is stuck, until it says another.
+            self.frozen = self.frozen or (v is not None and v * 0.1 >= PARKED_KM_H)
+            if self.frozen:
+                x = y = None
+        elif x is not None:
+            self.frozen = False
         if x is not None and y is not None and self.x is not None and self.y is not None:
             leap = hypot(x - self.x, y - self.y)
-            if leap > 500 * METRE and leap * 3.6 > 160.0 * max(since, SECOND) and self.lost < 3:
+            far = leap > 500 * METRE and leap * 3.6 > 160.0 * max(since, SECOND) and self.lost < 3
+            if far or (leap > self.reach and self.lost < LOST_MAX):
                 self.lost += 1
                 x = y = None
             else:
@@ -347,11 +384,11 @@ class Truck(Struct, array_like=True):
             if km_h >= FAST_KM_H:
                 self._leave_phase(t, spec)
         elif km_h < SLOW_KM_H:
-            self._enter_phase(t, x, y, gap=False)
+            self._enter_phase(t, x, y, spec, gap=False)
         elif blind and t - self.fix_t > BLIND:
             # Nobody knows how fast it is: it may be standing and pouring out.
             self.km_h = km_h = PARKED_KM_H
-            self._enter_phase(self.fix_t, None, None, gap=True)
+            self._enter_phase(self.fix_t, None, None, spec, gap=True)
         self._follow_trip(t, km_h, x, y, flags)
         self.t = t
         if x is not None and y is not None:
@@ -360,7 +397,7 @@ class Truck(Struct, array_like=True):
             elif self.unplaced and not (self.slow and self.spot):
                 # It drove on before a fix came: the event lies somewhere between the two.
                 self._place_facts(x, y, between=True)
-            self.x, self.y, self.place_t = x, y, t
+            self.x, self.y, self.place_t, self.reach = x, y, t, REACH_MIN
         elif self.unplaced and t - self.place_t > PLACE_WAIT:
             self._place_facts(self.x or 0, self.y or 0, between=True)
         if self.slow:
@@ -369,6 +406,13 @@ class Truck(Struct, array_like=True):
             self._feed_slow(t, w, km_h, x, y, flags, spec)
         elif w is not None:
             self._feed_driving(t, w, spec)
+
+    def _reckon(self, since: int, v: int | None) -> None:
+        """Let the speeds that the receiver measured (by Doppler, whatever it thinks its place is) widen the reach."""
+        if v is None or since > BLIND:
+            self.reach = REACH_FREE
+        elif v * 0.1 >= PARKED_KM_H or self.km_h >= PARKED_KM_H:
+            self.reach += max(v * 0.1, self.km_h) / 3.6 * METRE * (since / SECOND)
 
     def settle(self, spec: Spec) -> None:
         """Judge what is known as it stands, because nothing more has come for a while."""
@@ -425,7 +469,9 @@ class Truck(Struct, array_like=True):
         moved: list[Candidate] = []
         judge = False
         for c in self.candidates:
-            if c.fact_t0 != -1 and abs(self.odd) >= 2:
+            # Heavier from the first sample of the drive on than a loading left it: that loading went on unseen. Nothing else fills a truck.
+            unseen = c.fact_kind == LOADING and self.odd == c.n + 1
+            if c.fact_t0 != -1 and abs(self.odd) >= 2 and not unseen:
                 moved.append(c)  # another change since then: this one is not to be corrected by it
                 continue
             n = c.n + 1
@@ -463,7 +509,10 @@ class Truck(Struct, array_like=True):
                     self._correct(c, change, var, spec)
                 continue
             if c.inside_var < UNKNOWN_VAR:
-                change, var = combine(change, var, c.inside, c.inside_var)
+                apart = sigmas(change - c.inside, var + c.inside_var) > SIGMAS_CONFLICT
+                if not (apart and (c.gap or c.t1 - c.t0 - c.dwell >= OUTSIDE_MIN)):
+                    change, var = combine(change, var, c.inside, c.inside_var)
+                # else it went while the truck crept or nobody listened: its longest stand need not know of it.
             z = sigmas(change, var)
             if z < (SIGMAS_ACROSS_EARLY if c.n < 12 else SIGMAS_ACROSS):
                 continue
@@ -477,26 +526,31 @@ class Truck(Struct, array_like=True):
         if best is None:
             return
         kind = LOADING if best_change > 0 else UNLOADING
-        self._tell(
-            Fact(
-                kind,
-                best.t0,
-                best.t1,
-                best.x,
-                best.y,
-                CONFIRMED,
-                abs(best_change),
-                best_var,
-                best.pre,
-                moving=best.moving,
-                gap=best.gap,
-                track=best.track,
-            )
-        )
+        self._tell_across(best, best_change, best_var, best.post)
         # What the other phases of this time were tested against is explained now.
         self.level, self.level_var = best.post, (self.noise_driving * best.post) ** 2 / best.n
         told = self.facts[-1]
         self.candidates = [replace(best, fact_t0=told.t0, fact_kind=kind, earlier=told.earlier)]
+
+    def _tell_across(self, c: Candidate, change: float, var: float, after: float) -> None:
+        self._tell(
+            Fact(
+                LOADING if change > 0 else UNLOADING,
+                c.t0,
+                c.t1,
+                c.x,
+                c.y,
+                CONFIRMED,
+                abs(change),
+                var,
+                c.pre,
+                moving=c.moving,
+                gap=c.gap,
+                track=c.track,
+                after=after,
+                begun_by=c.t1,
+            )
+        )
 
     def _correct(self, c: Candidate, change: float, var: float, spec: Spec) -> None:
         """Settle an event's amount, now that the drive after it is known; withdraw it when the drive contradicts it."""
@@ -508,9 +562,10 @@ class Truck(Struct, array_like=True):
             return
         sign = 1.0 if fact.kind == LOADING else -1.0
         seen = fact.amount - c.earlier
-        if c.inside_var >= UNKNOWN_VAR:
-            amount, variance = sign * change, var
-        elif sigmas(change - c.inside, var + c.inside_var) > SIGMAS_CONFLICT:
+        apart = 0.0 if c.inside_var >= UNKNOWN_VAR else sigmas(change - c.inside, var + c.inside_var)
+        if apart > SIGMAS_AGREE and fact.kind == UNLOADING and change < c.inside and not (c.unheard or c.gap):
+            return  # it was weighed to its end, and less was unloaded than the truck lost: the rest went on the way
+        if c.inside_var >= UNKNOWN_VAR or apart > SIGMAS_CONFLICT:
             # Both cannot be right: something went on when nobody weighed it any more (the engine off, the scale silent).
             amount, variance = sign * change, var
         elif c.n not in (8, POST_MAX):
@@ -521,16 +576,27 @@ class Truck(Struct, array_like=True):
         variance += fact.earlier_var
         if fact.status == WITHDRAWN:
             return
-        if total < 0.5 * spec.amount_min or sigmas(total, variance) < SIGMAS_KEEP:
+        # What neither a pump nor the stand explains must exceed the least amount by its error.
+        doubtful = c.inside_var >= UNKNOWN_VAR and c.pto < 30 * SECOND and total - variance**0.5 < spec.amount_min
+        if total < 0.5 * spec.amount_min or sigmas(total, variance) < SIGMAS_KEEP or doubtful:
             self._put(i, replace(fact, status=WITHDRAWN, amount=max(0.0, total), var=variance))
         else:
-            self._put(i, replace(fact, amount=total, var=variance))
+            # The drives know both levels without the slope of the place.
+            before, after = fact.before, fact.after
+            if c.earlier == 0.0 and c.pre_var < UNKNOWN_VAR:
+                before, _ = combine(before, (SLOPE_SHARE * before) ** 2, c.pre, c.pre_var)
+            if c.n:
+                sigma = self.noise_driving * c.post
+                after, _ = combine(after, (SLOPE_SHARE * after) ** 2, c.post, 1.5 * sigma * sigma / c.n)
+            self._put(i, replace(fact, amount=total, var=variance, before=before, after=after))
             self._count_trip(fact.kind, amount - seen)
 
     # --- slow phases ---
 
-    def _enter_phase(self, t: int, x: int | None, y: int | None, *, gap: bool) -> None:
+    def _enter_phase(self, t: int, x: int | None, y: int | None, spec: Spec, *, gap: bool) -> None:
+        self._end_drive(spec)
         self.slow = True
+        self.heard = 0
         self.recent = []
         self.phase_t0 = t
         self.phase_x, self.phase_y = (self.x, self.y) if x is None else (x, y)
@@ -542,6 +608,16 @@ class Truck(Struct, array_like=True):
         self.best_dwell, self.best_inside, self.best_inside_var = 0, 0.0, UNKNOWN_VAR
         self.spot = False
         self.crawl = []
+
+    def _end_drive(self, spec: Spec) -> None:
+        """A drive too short to tell a new level by its length tells it by its last samples, when each of them is far to one side."""
+        n = min(abs(self.odd), len(self.recent))
+        if n < 3:
+            return
+        sigma = self.noise_driving * max(self.level, 3_000.0)
+        self.level = robust_mean(self.recent[-n:])
+        self.level_var = SWINGS * sigma * sigma * robust_share(n)
+        self._explain(spec)
 
     def _after_silence(self, since: int, x: int | None, y: int | None, spec: Spec) -> None:
         self.settle(spec)
@@ -568,7 +644,7 @@ class Truck(Struct, array_like=True):
         if self.slow:
             self._leave_phase(self.t, spec)
         last_x, last_y = self.x, self.y
-        self._enter_phase(self.t, last_x, last_y, gap=True)
+        self._enter_phase(self.t, last_x, last_y, spec, gap=True)
         if last_x is not None and last_y is not None and y is not None:
             self.phase_track = (last_x, last_y, x, y)
 
@@ -603,6 +679,7 @@ class Truck(Struct, array_like=True):
             self.phase_track = _lengthen(self.phase_track, x, y, 20 * METRE, TRACK_MAX)
         if w is None:
             return
+        self.heard += parked
         if self.active is not None:
             self._feed_active(t, w, parked, x, y, flags, spec)
         elif parked:
@@ -620,7 +697,7 @@ class Truck(Struct, array_like=True):
             n = 1 if t - self.place_t <= BLIND else 0
         self.spot_x, self.spot_y, self.spot_n, self.astray = float(x), float(y), n, 0
         self.base_n, self.base = 0.0, 0.0
-        self.tail, self.tail_t, self.head = [], [], []
+        self.tail, self.tail_t, self.head, self.head_n = [], [], [], 0
         self.crawl = []
 
     def _leave_spot(self, spec: Spec) -> None:
@@ -661,9 +738,13 @@ class Truck(Struct, array_like=True):
             return 0.0, UNKNOWN_VAR
         before, after = robust_mean(self.head), robust_mean(self.tail[-n_tail:])
         sigma = self.noise * max(before, after)
-        return after - before, sigma * sigma * (robust_share(n_head) + robust_share(n_tail)) + drift_var(
-            (self.spot_t1 - self.spot_t0) / SECOND
-        )
+        stood = self.spot_t1 - self.spot_t0
+        var = sigma * sigma * (robust_share(n_head) + robust_share(n_tail)) + drift_var(stood / SECOND)
+        if self.phase_pto < 30 * SECOND:
+            # Three of these are the widest excursion: what a long stand without the pump drifted is no discharge.
+            wander = EXCURSION_SHARE / 3.0 * max(before, after) * min(1.0, stood / EXCURSION)
+            var += wander * wander
+        return after - before, var
 
     def _fold_tail(self, keep: int) -> None:
         """Move all but the newest `keep` samples of the tail into the base."""
@@ -678,6 +759,8 @@ class Truck(Struct, array_like=True):
                 residual = limit if residual > 0 else -limit
             self.base_n = min(self.base_n + 1.0, float(BASE_MAX))
             self.base += residual / self.base_n
+        if cut > 0:
+            self.base_t = self.tail_t[cut - 1]
         self.tail, self.tail_t = self.tail[cut:], self.tail_t[cut:]
 
     def _feed_spot(self, t: int, w: int, spec: Spec) -> None:
@@ -688,6 +771,7 @@ class Truck(Struct, array_like=True):
         n = len(self.tail)
         if len(self.head) < 6:
             self.head = [*self.head, w]
+            self.head_n += self.phase_pto == self.spot_pto
         if n + self.base_n >= 4:
             mean = (self.base * self.base_n + sum(self.tail)) / (self.base_n + n)
             residual = w - mean
@@ -753,6 +837,7 @@ class Truck(Struct, array_like=True):
             arrived_var = sigma * sigma * robust_share(3)
             self.level, self.level_var = arrived, arrived_var + slope * slope
             self.phase_pre, self.phase_pre_var = self.level, self.level_var
+            self._explain(spec)
             if abs(change) < spec.amount_min or sigmas(change, 2.0 * arrived_var) < threshold:
                 return
             best_ref, best_ref_var, best_slope = arrived, arrived_var, False
@@ -766,7 +851,7 @@ class Truck(Struct, array_like=True):
         if not best_slope and base_n + start >= 2:
             best_ref = (base * base_n + sum(tail[:start])) / (base_n + start)
             best_ref_var = sigma * sigma / (base_n + start)
-        t0 = self.tail_t[start - 1] if start > 0 else self.spot_t0 if base_n == 0 else self.tail_t[0]
+        t0 = self.tail_t[start - 1] if start > 0 else self.spot_t0 if base_n == 0 else self.base_t
         self._begin_active(
             rising,
             t0,
@@ -778,6 +863,7 @@ class Truck(Struct, array_like=True):
             tail[start:],
             False,
             spec,
+            self.tail_t[min(start, n - 1)],
         )
 
     def _arrived_with(self, ref: float, sigma: float) -> float | None:
@@ -786,12 +872,36 @@ class Truck(Struct, array_like=True):
         shows it. None: it came with the level, or nobody can tell."""
         if len(self.head) < 3 or not self._came_straight():
             return None
-        first = self.head[:3]
-        if max(first) - min(first) > 2.5 * sigma:
+        first, widest = self.head[:3], 2.5
+        if self.head_n >= 5 and self.phase_pto > self.spot_pto:
+            # Weighed before its pump was seen to start: more of them may scatter wider.
+            first, widest = self.head[: self.head_n], 4.0
+        if max(first) - min(first) > widest * sigma:
             return None
         arrived = robust_mean(first)
-        var = sigma * sigma * robust_share(3) + self.level_var + (SLOPE_SHARE * arrived) ** 2
+        var = sigma * sigma * robust_share(len(first)) + self.level_var + (SLOPE_SHARE * arrived) ** 2
         return arrived if sigmas(arrived - ref, var) > SIGMAS_KEEP else None
+
+    def _explain(self, spec: Spec) -> None:
+        """The truck came here with another weight than the drive's level, which a slow phase just before may have changed: the drive
+        between was too short to tell. A load that went on unseen is corrected, and what a running pump took is told."""
+        self.odd = 0
+        for c in reversed(self.candidates):
+            if c.n >= 8:
+                continue
+            change, var = self.level - c.pre, c.pre_var + self.level_var
+            if c.fact_t0 >= 0:
+                more = c.fact_kind == LOADING and c.inside_var < UNKNOWN_VAR and change > c.inside
+                if more and sigmas(change - c.inside, var + c.inside_var) > SIGMAS_CONFLICT:
+                    self._correct(replace(c, n=0), change, var, spec)
+                    self.candidates = []
+                    return
+                continue
+            pumped = c.fact_t0 == -1 and c.pto >= 30 * SECOND and sigmas(change, var) >= SIGMAS_SILENT - 0.7
+            if pumped and abs(change) - var**0.5 >= spec.amount_min:
+                self._tell_across(c, change, var, self.level)
+                self.candidates = []
+                return
 
     def _came_straight(self) -> bool:
         """From the drive to this spot without a pump, a silence or a field to spread on in between."""
@@ -801,8 +911,11 @@ class Truck(Struct, array_like=True):
 
     def _maybe_elsewhere(self) -> bool:
         """The scale was silent from an earlier slow phase into this one: a change since then need not have happened here. The drive
-        after decides (`_judge_candidates`)."""
-        return self.mute_t1 >= max(0, self.phase_t0) and any(c.t1 >= self.mute_t0 for c in self.candidates)
+        after decides (`_judge_candidates`). Where the pump ran here and not there, it was here."""
+        pumped = self.phase_pto >= 30 * SECOND
+        return self.mute_t1 >= max(0, self.phase_t0) and any(
+            c.t1 >= self.mute_t0 and (c.pto >= 30 * SECOND or not pumped) for c in self.candidates
+        )
 
     def _least(self, kind: str, spec: Spec) -> float:
         """The least change that counts at this spot. Right after a loading the load settles, foams and drains, and the level it was
@@ -858,6 +971,7 @@ class Truck(Struct, array_like=True):
         ws: list[int],
         moving: bool,
         spec: Spec,
+        begun_by: int = 0,
     ) -> None:
         kind = LOADING if rising else UNLOADING
         if self.doubt_t0 >= 0 and self.spot:
@@ -882,8 +996,9 @@ class Truck(Struct, array_like=True):
         placed = self.spot_n > 0 if not moving else self.t - self.place_t <= BLIND
         self.unplaced = self.unplaced or not placed
         self.active = Fact(
-            kind, t0, self.t, x, y, OPEN, 0.0, UNKNOWN_VAR, ref, moving=moving, track=track, placed=placed
-        )
+            kind, t0, self.t, x, y, OPEN, 0.0, UNKNOWN_VAR, ref,
+            moving=moving, track=track, placed=placed, begun_by=begun_by,
+        )  # fmt: skip
         self.active_ref, self.active_var, self.active_slope = ref, ref_var, slope
         self.active_tail = ws[-12:]
         self.active_quiet = 0
@@ -920,7 +1035,7 @@ class Truck(Struct, array_like=True):
                 self._withdraw_doubt(fact)
                 return
             self._count_trip(fact.kind, change - fact.amount)
-            fact = replace(fact, amount=change, var=var + gain_var(change))
+            fact = replace(fact, amount=change, var=var + gain_var(change), after=robust_mean(ws))
         self.doubt_t0 = -1
         self._put(self._index(fact), replace(fact, doubted=False))
 
@@ -963,6 +1078,7 @@ class Truck(Struct, array_like=True):
                     t0=last.t0,
                     x=last.x,
                     y=last.y,
+                    begun_by=last.begun_by,
                     before=last.before,
                     earlier=last.amount,
                     earlier_var=last.var,
@@ -1027,6 +1143,7 @@ class Truck(Struct, array_like=True):
         self.active = replace(
             active,
             amount=max(0.0, active.earlier + change),
+            after=after,
             var=active.earlier_var + self.active_var + sigma * sigma * robust_share(len(ws)) + gain_var(change),
         )
 
@@ -1044,7 +1161,11 @@ class Truck(Struct, array_like=True):
         change = after - self.active_ref if active.kind == LOADING else self.active_ref - after
         var = self.active_var + after_var + gain_var(change)
         ended = replace(
-            active, status=CONFIRMED, amount=max(0.0, active.earlier + change), var=active.earlier_var + var
+            active,
+            status=CONFIRMED,
+            amount=max(0.0, active.earlier + change),
+            var=active.earlier_var + var,
+            after=after,
         )
         if change < 0.5 * spec.amount_min or sigmas(change, var) < SIGMAS_KEEP:
             if active.earlier > 0.0:
@@ -1078,8 +1199,8 @@ class Truck(Struct, array_like=True):
 
     def _restart_spot(self, ws: list[int], after: float) -> None:
         self.tail, self.tail_t, self.crawl = [], [], []
-        self.base, self.base_n = after, float(len(ws))
-        self.head = list(ws) if self.spot else []
+        self.base, self.base_n, self.base_t = after, float(len(ws)), self.t
+        self.head, self.head_n = list(ws) if self.spot else [], 0
 
     def _leave_phase(self, now: int, spec: Spec) -> None:
         """Driving again."""
@@ -1131,6 +1252,7 @@ class Truck(Struct, array_like=True):
                 self.phase_fact_t0,
                 self.phase_fact_kind,
                 self.phase_earlier,
+                self.heard < 3 or self.t - self.weight_t > BLIND,
             ),
         ]
 

@@ -34,13 +34,23 @@ class Bench:
         self.seq = 0
         self.said: list[Finding] = []
 
-    def manifest(self, opened: float, closed: float | None = None, to: str = PARCEL, name: str = "M-1") -> None:
+    def manifest(
+        self,
+        opened: float,
+        closed: float | None = None,
+        to: str = PARCEL,
+        name: str = "M-1",
+        *,
+        cancelled: bool = False,
+    ) -> None:
         data: dict[str, Any] = {"vehicle": VEHICLE, "number": name, "to": [to]}
         data["openedAt"] = render_instant(START + round(opened * MINUTE))
         state, action, minute = "STARTED", "start", opened
         if closed is not None:
             data["closedAt"] = render_instant(START + round(closed * MINUTE))
             state, action, minute = "AWAITING_CONFIRMATION", "finish", closed
+        if cancelled:
+            state, action = "CANCELLED", "cancel"
         change = make_manifest(minute * 60, action, state, 1, data, f"urn:ngsi-ld:ManureManifest:{name}")
         assert change.record is not None
         self.ref.put_record(change.record)
@@ -48,7 +58,7 @@ class Bench:
 
     def event(self, minute: float, kg: float, *, name: str = "u", loading: bool = False, x: float = 0.0,
               status: str = "confirmed", before: float = 20_000, error: float = 50, told: float | None = None,
-              track: list[float] | None = None) -> None:  # fmt: skip
+              track: list[float] | None = None, by: float | None = None) -> None:  # fmt: skip
         """An event that began at `minute` and took two, told (or told again) at `told`."""
         self.seq += 1
         type_ = "ManureLoading" if loading else "ManureUnloading"
@@ -65,6 +75,8 @@ class Bench:
             "status": prop(status),
             "location": point(*PLANE.to_lon_lat(x, 0.0)),
         }
+        if by is not None:
+            attributes["startedBefore"] = prop(render_instant(START + round(by * MINUTE)))
         if track is not None:
             line = [list(PLANE.to_lon_lat(east, 0.0)) for east in track]
             attributes["track"] = geo({"type": "LineString", "coordinates": line})
@@ -192,6 +204,43 @@ def test_11_loading_at_a_depot_is_refuelling() -> None:
     bench.event(0, 400, loading=True)
     bench.tick(12)
     assert bench.rules() == []
+
+
+# Open from -30 to 8; another opened at 12.5 in its place, 12.5 minutes after the loading: too late by itself. Opened at 18.5 it is no
+# renewal any more, for ten minutes have passed since the first was cancelled.
+@pytest.mark.parametrize(("renewed", "rules"), [(12.5, []), (18.5, [D4]), (None, [D4])])
+def test_10b_a_manifest_cancelled_and_opened_anew_was_open_all_the_time(
+    renewed: float | None, rules: list[str]
+) -> None:
+    bench = Bench(at(0.0))
+    bench.manifest(-30)
+    bench.event(0, 3_000, loading=True)
+    bench.manifest(-30, closed=8, cancelled=True)
+    if renewed is not None:
+        bench.manifest(renewed, name="M-2")
+    bench.tick(30)
+    assert bench.rules() == rules
+
+
+def test_10c_a_cancelled_manifest_covers_nothing_that_began_after_it() -> None:
+    bench = Bench(at(0.0))
+    bench.manifest(-30, closed=-1, cancelled=True)
+    bench.event(0, 3_000, loading=True)
+    bench.manifest(11, name="M-2")
+    bench.tick(30)
+    assert bench.rules() == [D4]
+
+
+# It began between 0 and 11.5 minutes, with the engine off: a manifest of minute 21 is within ten minutes of that, one of minute 22 is not.
+@pytest.mark.parametrize(("opened", "rules"), [(21, []), (22, [D4])])
+def test_10d_who_does_not_know_when_it_began_does_not_say_that_it_was_too_early(
+    opened: float, rules: list[str]
+) -> None:
+    bench = Bench(at(0.0))
+    bench.event(0, 3_000, loading=True, by=11.5, told=12)
+    bench.manifest(opened)
+    bench.tick(22.5)
+    assert bench.rules() == rules
 
 
 # --- D8: what was loaded is unloaded or still there ---
