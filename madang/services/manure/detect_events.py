@@ -311,11 +311,12 @@ def read_spec(registration: Entity, amount_min: float) -> Spec:
     tare = value_of(registration.attributes.get("tareWeight"))
     payload = value_of(registration.attributes.get("maxPayload"))
     noise = value_of(registration.attributes.get("weightNoise"))
-    tare = float(tare) if isinstance(tare, int | float) and tare > 0 else 4_000.0
+    known = float(tare) if isinstance(tare, int | float) and tare > 0 else 0.0
+    tare = known or 4_000.0
     payload = float(payload) if isinstance(payload, int | float) and payload > 0 else 36_000.0
     noise = float(noise) if isinstance(noise, int | float) and 0 < noise < 0.2 else NOISE_SHARE
     # Half of an empty truck is a broken scale; so is half as much again as it may carry.
-    return Spec(0.5 * tare, tare + 1.6 * payload, noise, float(amount_min))
+    return Spec(0.5 * tare, tare + 1.6 * payload, noise, float(amount_min), known)
 
 
 def _registration_id(vehicle: str) -> str:

@@ -143,6 +143,8 @@ class Spec(NamedTuple):
     """1 sigma, share of gross."""
     amount_min: float
     """Least change that counts, kg."""
+    tare: float = 0.0
+    """Weight of the empty truck, kg; 0: not registered."""
 
 
 DEFAULT_SPEC = Spec(1_000.0, 60_000.0, NOISE_SHARE, 300.0)
@@ -518,6 +520,8 @@ class Truck(Struct, array_like=True):
                 continue
             if abs(change) - var**0.5 * (1.0 if change < 0 else 2.0) < spec.amount_min:
                 continue
+            if change < 0 and c.pto < 30 * SECOND and c.pre - spec.tare < -change - var**0.5:
+                continue  # so much was not on the truck
             score = z * z / 2 + min(c.dwell, 600 * SECOND) / (60 * SECOND) + (6.0 if c.pto >= 30 * SECOND else 0.0)
             if c.gap:
                 score += 2.0
@@ -1023,6 +1027,9 @@ class Truck(Struct, array_like=True):
         fact = self._doubted_fact()
         if fact is None or not fact.doubted:
             self.doubt_t0 = -1
+            return
+        if fact.kind == UNLOADING and fact.before - spec.tare < fact.amount - fact.var**0.5:
+            self._withdraw_doubt(fact)  # so much was not on the truck
             return
         ws = self.tail[-12:]
         if len(ws) >= 3:

@@ -368,6 +368,17 @@ def test_19b_what_a_long_stand_drifts_is_nothing(seed: int) -> None:
     assert [e.type for e in watch(world.drive(600))] == ["ManureLoading"]
 
 
+@pytest.mark.parametrize(("loaded", "events"), [(0, 0), (700, 1)])
+def test_19j_an_empty_truck_has_nothing_to_unload(loaded: float, events: int) -> None:
+    """340 kg lighter from one stop on, without the pump, on level ground: a drift where the truck is empty (11 t registered), a discharge
+    where 700 kg were left on it."""
+    world = World(1, noise=0.004, slope=0.001, swing=0.004)
+    world.load = loaded
+    world.park(120).drive(600).park(100)
+    world.drift = -340
+    assert len(watch(world.park(100).drive(180))) == events
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_19c_a_scale_that_comes_back_amid_the_spreading(seed: int) -> None:
     """Silent from the farm on; a quarter of the field is spread when it speaks again, and the truck stands before it leaves. The stand
