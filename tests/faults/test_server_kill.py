@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from madang.model.time import HOUR
+from madang.model.time import DAY
 from tests.faults.dumps import CYCLE, MOVED_KG, make_dumping, registration
 from tests.faults.harness import ServerProcess, Stored, drive, drive_and_kill, make_devices, now
 from tests.faults.soak import note_run
@@ -28,7 +28,7 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 def kill_and_examine(server: ServerProcess, seed: int, kills: int, devices_n: int, messages: int, gap_s: float) -> int:
     """One whole run; gives the kills that fell into it."""
-    first_at = now() - 24 * HOUR
+    first_at = now() - 6 * DAY
     devices = make_devices(devices_n, messages, first_at, gap_s)
     server.start()
     done = asyncio.run(drive_and_kill(devices, server, random.Random(seed), kills, (0.1, 1.2)))
@@ -72,7 +72,7 @@ def test_kill_with_the_rules_of_the_sector(tmp_path: Path, seed: int) -> None:
 
 def kill_and_compare(folder: Path, seed: int, kills: int, devices_n: int, cycles: int, gap_s: float) -> None:
     """The same trucks through a server that is killed and through one that is left alone."""
-    first_at = now() - 24 * HOUR
+    first_at = now() - 6 * DAY
     results = []
     repeats = 0
     for name in ("killed", "undisturbed"):

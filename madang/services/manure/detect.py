@@ -10,7 +10,8 @@ waits for the grace to pass,
 - D8 (mass balance) is judged `BALANCE_WAIT` after a manifest is finished, because a discharge that has just ended is still being revised.
 
 Every judgement is made again when an event is revised; a finding that no longer holds is withdrawn, one whose amount is another
-one by now is told again under the same rule and situation, at most `TELLINGS_MAX` times. Events are kept for `KEEP`.
+one by now is told again under the same rule and situation, at most `TELLINGS_MAX` times. Events are kept for `KEEP` after they were
+told last, however long ago they were: a terminal that uploads a week late is judged like one that is on time.
 """
 
 from collections.abc import Iterable
@@ -24,7 +25,7 @@ from madang.model.change import RECORD, Change
 from madang.model.finding import CRITICAL, HIGH, MEDIUM, SEVERITIES, Evidence, Finding, Measure, Reason
 from madang.model.geometry import LonLat
 from madang.model.record import Record
-from madang.model.time import HOUR, MINUTE, Instant, parse_instant
+from madang.model.time import DAY, HOUR, MINUTE, Instant, parse_instant
 from madang.services.manure import model
 from madang.services.manure.parameters import (
     BALANCE_KG,
@@ -36,8 +37,14 @@ from madang.services.manure.parameters import (
 
 D1, D2, D4, D8 = "manure.D1", "manure.D2", "manure.D4", "manure.D8"
 KEEP = 30 * HOUR
-"""How long an event is kept for judging: a haul takes hours, a manifest is finished the same day."""
+"""How long an event is kept for judging after it was told last: a haul takes hours, a manifest is finished the same day."""
 EVENTS_MAX = 80
+CLOSING_KEEP = 8 * DAY
+"""How long a finished manifest waits for what the scale saw: readings are taken up to seven days late, and then settle."""
+CLOSINGS_MAX = 100
+"""Some ten hauls a day for so long."""
+BACKLOG = HOUR
+"""An event told so long after it ended comes with others that a terminal kept: a balance waits for them once more."""
 BALANCE_WAIT = 12 * MINUTE
 LEVEL_ERROR_SHARE = 0.01
 """1 sigma of the levels before the first and after the last event, as share of gross: they stand at two places, each with its
@@ -86,13 +93,17 @@ class Event(Struct, array_like=True):
     """Confirmed: it goes on no more."""
     begun_by: Instant = 0
     """It began between `t0` and this, for nobody saw it begin; `t0` where it was seen."""
+    told_at: Instant = 0
+    """Log time at which it was told last."""
 
 
 class Closing(Struct, array_like=True):
-    """A finished manifest that waits for its balance."""
+    """A finished manifest that waits for its balance, or for events that come late."""
 
     manifest: str
     judge_at: Instant
+    due: bool = True
+    """Not judged yet as things stand."""
 
 
 class Told(Struct, array_like=True, frozen=True):
@@ -159,49 +170,80 @@ class RulesDetector:
             assert record is not None
             if change.transition is not None and change.transition.to_state == "AWAITING_CONFIRMATION":
                 closings = [c for c in state.closings if c.manifest != record.id]
-                state.closings = [*closings, Closing(record.id, change.recorded_at + BALANCE_WAIT)]
+                state.closings = [*closings, Closing(record.id, change.recorded_at + BALANCE_WAIT)][-CLOSINGS_MAX:]
+            else:
+                state.closings = [
+                    msgspec.structs.replace(c, due=True) if c.manifest == record.id else c for c in state.closings
+                ]
         elif "location" not in change.attributes:
             # Withdrawn because late data told another story: only its status says so.
-            state.events = [
-                msgspec.structs.replace(e, standing=False) if e.id == change.entity_id else e for e in state.events
-            ]
+            for event in state.events:
+                if event.id == change.entity_id:
+                    gone = msgspec.structs.replace(event, standing=False, told_at=change.recorded_at)
+                    self._keep(state, gone, change.recorded_at, ref)
         else:
-            self._keep(state, _event(change, ref))
+            self._keep(state, _event(change, ref), change.recorded_at, ref)
         return self._judge(state, change.recorded_at, change.observed_at, ref)
 
     def tick(self, state: State, now: Instant, ref: Ref) -> Step:
         """A grace or a balance's wait has passed."""
         return self._judge(_copy(state), now, now, ref)
 
-    def _keep(self, state: State, event: Event) -> None:
-        others = [e for e in state.events if e.id != event.id and e.t1 > event.t1 - KEEP]
-        state.events = sorted([*others, event], key=lambda e: (e.t0, e.id))[-EVENTS_MAX:]
+    def _keep(self, state: State, event: Event, now: Instant, ref: Ref) -> None:
+        state.events = sorted([*(e for e in state.events if e.id != event.id), event], key=lambda e: (e.t0, e.id))
+        grace = int(ref.parameter(MANIFEST_GRACE_MIN) * MINUTE)
+        late = now - event.t1 > BACKLOG
+        state.closings = [
+            msgspec.structs.replace(c, due=True, judge_at=max(c.judge_at, now + BALANCE_WAIT) if late else c.judge_at)
+            if _concerns(ref.find_record(model.MANIFEST, c.manifest), event, grace)
+            else c
+            for c in state.closings
+        ]
+
+    def _forget(self, state: State, now: Instant, grace: int, ref: Ref) -> None:
+        """Let go of what was told long enough ago. A balance that has lost an event is not judged again."""
+        by_telling = sorted(state.events, key=lambda e: (e.told_at, e.t0))
+        gone = [e for i, e in enumerate(by_telling) if e.told_at <= now - KEEP or i < len(by_telling) - EVENTS_MAX]
+        ids = {e.id for e in gone}
+        state.events = [e for e in state.events if e.id not in ids]
+        kept = []
+        for closing in state.closings:
+            record = ref.find_record(model.MANIFEST, closing.manifest)
+            lost = any(_concerns(record, event, grace) for event in gone)
+            if record is not None and not lost and closing.judge_at > now - CLOSING_KEEP:
+                kept.append(closing)
+        state.closings = kept
+        standing = {_situation(e) for e in state.events} | {f"manure:{c.manifest}" for c in kept}
+        state.told = {
+            key: told
+            for key, told in state.told.items()
+            if told.at > now - 2 * KEEP or key.partition("|")[2] in standing
+        }
 
     # --- judging ---
 
     def _judge(self, state: State, now: Instant, completed_at: Instant, ref: Ref) -> Step:
-        manifests = [
-            m for m in ref.list_records_by(model.MANIFEST, "vehicle", state.vehicle) if m.modified_at > now - 2 * KEEP
-        ]
+        grace = int(ref.parameter(MANIFEST_GRACE_MIN) * MINUTE)
+        self._forget(state, now, grace, ref)
         # An event must leave before the manifest that covered it does, or it would stand there without one.
-        state.events = [e for e in state.events if e.t1 > now - KEEP]
+        since = min([now, *(e.t0 for e in state.events)]) - 2 * KEEP
+        manifests = [m for m in ref.list_records_by(model.MANIFEST, "vehicle", state.vehicle) if m.modified_at > since]
         findings: list[Finding] = []
         wakes: list[Instant] = []
-        grace = int(ref.parameter(MANIFEST_GRACE_MIN) * MINUTE)
         for event in state.events:
             for finding in self._judge_event(event, state.vehicle, manifests, now, completed_at, grace, ref, wakes):
                 findings.extend(_tell(state, finding, event.kg, event.over, now))
-        for closing in list(state.closings):
+        for index, closing in enumerate(state.closings):
+            if not closing.due:
+                continue
             if closing.judge_at > now:
                 wakes.append(closing.judge_at)
                 continue
+            state.closings[index] = msgspec.structs.replace(closing, due=False)
             record = ref.find_record(model.MANIFEST, closing.manifest)
-            if record is None or closing.judge_at < now - 3 * HOUR:
-                state.closings.remove(closing)
-                continue
+            assert record is not None  # forgotten above otherwise
             finding = self._balance(state, record, completed_at, ref)
             findings.extend(_tell(state, finding, float(finding.reason.params.get("missing_kg", 0.0)), True, now))
-        state.told = {key: told for key, told in state.told.items() if told.at > now - 2 * KEEP}
         return Step(state, tuple(findings), (), min(wakes) if wakes else None)
 
     def _judge_event(
@@ -327,9 +369,7 @@ class RulesDetector:
         grace = int(ref.parameter(MANIFEST_GRACE_MIN) * MINUTE)
         buffer_m = ref.parameter(PLACE_BUFFER_M)
         to = set(record.data.get("to", []))
-        mine = [
-            e for e in state.events if e.standing and opened - LOAD_BEFORE <= e.t0 <= closed + grace and not e.depot
-        ]
+        mine = [e for e in state.events if e.standing and _concerns(record, e, grace) and not e.depot]
         # What was loaded and unloaded before it was opened is another haul.
         before = max((e.t1 for e in mine if e.unloading and e.t1 <= opened), default=0)
         mine = [e for e in mine if e.t0 >= before]
@@ -414,6 +454,7 @@ def _event(change: Change, ref: Ref) -> Event:
         error_kg=float(change.value("amountError") or 0.0),
         over=change.value("status") == "confirmed",
         begun_by=parse_instant(change.value("startedBefore") or change.value("startedAt")),
+        told_at=change.recorded_at,
     )
 
 
@@ -466,6 +507,14 @@ def _covers_renewed(record: Record, manifests: list[Record], event: Event, grace
             if opened <= event.t0 <= closed and opened <= begun <= closed + grace:
                 return True
     return False
+
+
+def _concerns(record: Record | None, event: Event, grace: int) -> bool:
+    """May the event be of this manifest's haul?"""
+    if record is None:
+        return False
+    opened, closed = _span(record)
+    return opened - LOAD_BEFORE <= event.t0 <= closed + grace
 
 
 def _gap(record: Record, at: Instant) -> int:

@@ -360,6 +360,95 @@ def test_20_told_again_when_it_is_worse_but_not_when_it_goes_back_and_forth() ->
     assert [f.severity for f in bench.said if f.rule == D1] == ["high", "critical"]
 
 
+# --- told late: minutes of a terminal that uploads days afterwards ---
+
+DAYS_LATE = pytest.mark.parametrize("days", [3, 6])
+
+
+@DAYS_LATE
+def test_21_a_late_discharge_is_told_once_revised_and_withdrawn(days: int) -> None:
+    bench = Bench()
+    then = -days * 1_440
+    bench.manifest(then - 30, closed=then + 30)
+    bench.tick(then + 45)
+    bench.event(then, 3_000, status="open", told=0)
+    bench.event(then, 8_000, told=1)
+    bench.event(then, 8_100, told=2)
+    bench.tick(60)
+    assert [f.reason.params["dropped_kg"] for f in bench.said] == [3_000, 8_000]
+    bench.event(then, 8_100, status="withdrawn", told=61)
+    bench.tick(90)
+    assert bench.rules() == [D1, D1, "-" + D1]
+
+
+@DAYS_LATE
+@pytest.mark.parametrize(("opened", "rules"), [(-30, []), (11, [D4])])
+def test_22_a_late_event_knows_the_manifests_of_its_time(days: int, opened: float, rules: list[str]) -> None:
+    """One that nobody has touched since; and ten on-time manifests of the days after do not hide it."""
+    bench = Bench(at(0.0))
+    then = -days * 1_440
+    bench.manifest(then + opened, closed=then + 40)
+    for n in range(10):
+        bench.manifest(-600 + 60 * n, closed=-560 + 60 * n, name=f"M-{n + 2}")
+    bench.event(then, 3_000, told=0)
+    for minute in (12, 600, 1_500):
+        bench.tick(minute)
+    assert bench.rules() == rules
+
+
+@DAYS_LATE
+def test_23_late_events_between_on_time_ones(days: int) -> None:
+    """Each is told once, in whatever order they come, and a withdrawal finds its own."""
+    bench = Bench()
+    then = -days * 1_440
+    bench.manifest(then - 60, closed=then + 120)
+    bench.manifest(-120, name="M-2")
+    bench.tick(-1)
+    bench.event(-20, 900, name="now0", told=-10)
+    bench.event(then + 40, 2_000, name="late1", told=0)
+    bench.event(2, 1_200, name="now1", told=4)
+    bench.event(then, 3_000, name="late0", told=5)
+    bench.event(-20, 900, name="now0", told=6)
+    bench.event(then + 40, 2_000, name="late1", status="withdrawn", told=7)
+    bench.tick(60)
+    assert [(f.withdraws, f.situation.rpartition(":")[2]) for f in bench.said if f.rule == D1] == [
+        (False, "now0"), (False, "late1"), (False, "now1"), (False, "late0"), (True, "late1"),
+    ]  # fmt: skip
+    assert set(bench.rules()) == {D1, "-" + D1}
+
+
+@DAYS_LATE
+def test_24_the_balance_of_a_late_haul_waits_for_all_that_was_kept(days: int) -> None:
+    """10 t loaded, 8 t unloaded, told days later within two minutes: 2 t missing are told twelve minutes after, once. Another 2 t come
+    at last, and it is withdrawn."""
+    bench = Bench(at(0.0))
+    then = -days * 1_440
+    bench.manifest(then - 60, closed=then)
+    bench.tick(then + 12)
+    assert bench.rules() == []
+    bench.event(then - 55, 10_000, name="l", loading=True, before=10_000, x=2_000, told=0)
+    bench.event(then - 30, 7_000, name="u0", before=20_000, told=1)
+    bench.event(then - 20, 1_000, name="u1", before=11_000, told=2)
+    bench.tick(13.9)
+    assert bench.rules() == []
+    for minute in (14, 30, 600):
+        bench.tick(minute)
+    assert bench.rules() == [D8]
+    bench.event(then - 10, 2_000, name="u2", before=12_000, told=610)
+    bench.tick(622)
+    assert bench.rules() == [D8, "-" + D8]
+
+
+def test_25_a_balance_is_not_judged_again_when_its_events_are_gone() -> None:
+    """31 hours later the loading is forgotten; whatever is told then of that haul, nothing is taken back."""
+    bench = haul((7_000, 0.0))
+    assert bench.rules() == [D8]
+    bench.tick(31 * 60)
+    bench.event(-5, 3_000, name="late", before=13_000, told=31 * 60 + 1)
+    bench.tick(32 * 60)
+    assert bench.rules() == [D8]
+
+
 def test_states_of_the_manure_detectors_as_they_were_first_stored() -> None:
     """As written before amounts were told again: what was told was an instant alone, and a truck knew no drive."""
     with pytest.raises(OlderFormat):
