@@ -18,8 +18,9 @@ from madang.hub.contexts import Contexts
 from madang.hub.http import Http, HttpAnswer, HttpFailed, HttpTooLarge
 from madang.hub.ports import Clock
 from madang.hub.registrations import Registrations
-from madang.model.entity import Entity, Stamps, instance_key
-from madang.model.time import MILLISECOND, Instant, parse_instant
+from madang.hub.source_answers import json_of, problem_in, problem_of, stamps_in, stamps_of
+from madang.model.entity import Entity
+from madang.model.time import MILLISECOND, Instant
 from madang.ngsild.context import Context
 from madang.ngsild.discovery import Row, read_rows
 from madang.ngsild.errors import NgsiLdError
@@ -229,7 +230,7 @@ class Federation:
             if not 200 <= answer.status < 300:
                 found.warnings.append(_warning(299, part, f"it answers {answer.status}"))
                 return
-            rows = read_rows(_json(answer), context.stored_name)
+            rows = read_rows(json_of(answer), context.stored_name)
         except HttpFailed as error:
             found.warnings.append(_warning(199, part, str(error)))
             return
@@ -244,6 +245,45 @@ class Federation:
             left = {row.attribute for row in rows if row.entity_type}
             rows = [row for row in rows if row.entity_type or row.attribute in left or row.attribute not in said]
         found.rows += [row for row in rows if not row.attribute or not part.names or row.attribute in part.names]
+
+    async def evolutions(
+        self, parts: Sequence[Part], id_: str | None, parameters: Sequence[tuple[str, str]], trigger: Trigger
+    ) -> tuple[Found, list[tuple[Part, list[dict[str, Any]]]]]:
+        """Temporal representations that sources tell, of one entity or as a query's first, in the trigger's names (5.7.3, 5.7.4). What
+        goes wrong with one becomes a warning; so does an answer that is a part only."""
+        found = Found([], [])
+        told: list[tuple[Part, list[dict[str, Any]]]] = []
+        path = "/temporal/entities" if id_ is None else f"/temporal/entities/{quote(id_, safe=':')}"
+
+        async def one(part: Part) -> None:
+            try:
+                answer = await self._ask(part.registration, "GET", path, parameters, None, trigger, trigger.context)
+            except HttpFailed as error:
+                found.warn(111 if isinstance(error, HttpTooLarge) else 199, part, str(error))
+                return
+            if answer.status == 404:
+                return
+            if not 200 <= answer.status < 300:
+                found.warn(299, part, f"it answers {answer.status}")
+                return
+            body = json_of(answer)
+            documents = body if isinstance(body, list) else [body]
+            if len(documents) > ENTITIES_MAX or not all(isinstance(document, dict) for document in documents):
+                found.warn(111, part, "its answer is not used: it is none about evolutions")
+                return
+            if answer.status == 206:
+                found.warn(199, part, "it tells a part of the time only: ask for a shorter one")
+            counted = answer.headers.get("ngsild-results-count", "")
+            found.total += (
+                int(counted) if counted.isascii() and counted.isdigit() and len(counted) < 12 else len(documents)
+            )
+            told.append((part, documents))
+
+        for part in parts[AT_ONCE_MAX:]:
+            found.warn(199, part, f"more than {AT_ONCE_MAX} sources match")
+        await asyncio.gather(*(one(part) for part in parts[:AT_ONCE_MAX]))
+        order = [part.registration.id for part in parts]
+        return found, sorted(told, key=lambda each: order.index(each[0].registration.id))
 
     async def _entities(self, answer: HttpAnswer, context: Context) -> list[Entity]:
         """The entities of an answer. Raises NgsiLdError."""
@@ -260,11 +300,11 @@ class Federation:
             own = document.get("@context") if isinstance(document, dict) else None
             used = context if own is None else self._contexts.find(own) or await self._contexts.resolve(own)
             parsed = parse_entity(document, "", used)
-            created_at, modified_at = _stamps_in(document)
+            created_at, modified_at = stamps_in(document)
             found.append(
                 Entity(
                     parsed.id, parsed.type, parsed.attributes, created_at, modified_at, 0, 0, types=parsed.types,
-                    scopes=parsed.scopes, expires_at=parsed.expires_at, stamps=_stamps_of(document, used),
+                    scopes=parsed.scopes, expires_at=parsed.expires_at, stamps=stamps_of(document, used),
                 )
             )  # fmt: skip
         return found
@@ -297,7 +337,7 @@ class Federation:
             return Outcome(part, 0, str(error))
         except NgsiLdError as error:
             return Outcome(part, 0, f"its @context cannot be used: {error.detail}")
-        detail, kind = _problem_in(answer)
+        detail, kind = problem_in(answer)
         return Outcome(part, answer.status, detail, kind, _failed_in(answer))
 
     async def tell(
@@ -315,7 +355,7 @@ class Federation:
             return Outcome(part, 0, str(error))
         except NgsiLdError as error:
             return Outcome(part, 0, f"its @context cannot be used: {error.detail}")
-        return Outcome(part, answer.status, *_problem_in(answer))
+        return Outcome(part, answer.status, *problem_in(answer))
 
     # ── one request ─────────────────────────────────────────────────────────
 
@@ -497,29 +537,6 @@ def _pseudonyms(via: str) -> set[str]:
 # ── answers ─────────────────────────────────────────────────────────────────
 
 
-def _stamps_in(document: Any) -> tuple[Instant, Instant]:
-    """(createdAt, modifiedAt) of an entity or an attribute; 0 where it does not say."""
-    found = []
-    for name in ("createdAt", "modifiedAt"):
-        try:
-            found.append(parse_instant(document[name]))
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-            found.append(0)
-    return found[0], found[1]
-
-
-def _stamps_of(document: Any, context: Context) -> Stamps:
-    """The stamps of those attributes that carry any."""
-    stamps: Stamps = {}
-    for key, value in document.items():
-        for instance in value if isinstance(value, list) else [value]:
-            if isinstance(instance, dict) and "modifiedAt" in instance:
-                dataset = instance.get("datasetId")
-                name = instance_key(context.stored_name(key), None if dataset in (None, "@none") else dataset)
-                stamps[name] = _stamps_in(instance)
-    return stamps
-
-
 def narrowed(entity: Entity, part: Part) -> Entity:
     """The entity with only the attributes that the registration covers."""
     if not part.names:
@@ -528,28 +545,9 @@ def narrowed(entity: Entity, part: Part) -> Entity:
     return msgspec.structs.replace(entity, attributes=kept)
 
 
-def _problem_in(answer: HttpAnswer) -> tuple[str, str]:
-    """(detail, the standard's error type) of problem details, as far as they are there."""
-    return _problem(_json(answer)) if answer.status >= 400 else ("", "")
-
-
-def _problem(body: Any) -> tuple[str, str]:
-    if not isinstance(body, dict):
-        return "", ""
-    detail, kind = body.get("detail", body.get("title", "")), body.get("type", "")
-    return str(detail)[:400], str(kind).rpartition("/")[2][:80]
-
-
-def _json(answer: HttpAnswer) -> Any:
-    try:
-        return msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
 def _failed_in(answer: HttpAnswer) -> tuple[Failed, ...]:
     """The entities that a BatchOperationResult (5.2.16) says have failed."""
-    body = _json(answer) if answer.status == 207 else None
+    body = json_of(answer) if answer.status == 207 else None
     errors = body.get("errors") if isinstance(body, dict) else None
     found = []
     for error in errors if isinstance(errors, list) else []:
@@ -557,7 +555,7 @@ def _failed_in(answer: HttpAnswer) -> tuple[Failed, ...]:
         if isinstance(problem, dict) and isinstance(error.get("entityId"), str):
             status = problem.get("status")
             known = status if isinstance(status, int) and 400 <= status < 600 else 500
-            found.append(Failed(error["entityId"], known, *_problem(problem)))
+            found.append(Failed(error["entityId"], known, *problem_of(problem)))
     return tuple(found)
 
 

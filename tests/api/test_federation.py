@@ -386,3 +386,56 @@ def test_people_of_a_party_hear_of_types_here_alone(two: Two) -> None:
     two.ask_there("POST", ENTITIES, boat(), status=201)
     found = two.client.get(TYPES, headers=two.here.auth("carrier")).json()["typeList"]
     assert "Boat" not in found
+
+
+TEMPORAL = f"/ngsi-ld/v1/temporal/entities/{BOAT}?timerel=after&timeAt=2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ((200, b"no json"), "111"),
+        ((200, [5]), "111"),
+        ((200, {"type": "Boat", "speed": []}), "111"),
+        ((200, {"id": BOAT, "type": "Boat", "speed": "fast"}), "111"),
+        (
+            (200, {"id": BOAT, "type": "Boat", "speed": [{"type": "Property", "value": 1, "observedAt": "yesterday"}]}),
+            "111",
+        ),
+        ((500, {}), "299"),
+        (
+            (
+                206,
+                {
+                    "id": BOAT,
+                    "type": "Boat",
+                    "other": [{"type": "Property", "value": 1, "observedAt": "2026-02-01T00:00:00Z"}],
+                },
+            ),
+            "199",
+        ),
+    ],
+)
+def test_evolutions_of_a_source_that_says_nonsense_are_left_out(two: Two, answer: Any, code: str) -> None:
+    """Clause 5.7.3.4: what is here is told all the same, with a warning."""
+    two.net.answers["odd.example"] = answer
+    two.register(host="odd.example", operations=["retrieveTemporal"])
+    speed = {"value": 7, "observedAt": "2026-03-01T00:00:00Z"}
+    two.ask("POST", f"{ENTITIES}?local=true", boat(speed=speed), status=201)
+    found = two.client.get(TEMPORAL, headers=two.here.auth("admin"))
+    assert found.status_code == 200 and found.json()["speed"][0]["value"] == 7
+    assert found.headers["NGSILD-Warning"].startswith(code)
+    assert ("other" in found.json()) == (answer[0] == 206)
+
+
+def test_evolutions_are_asked_for_in_the_readers_words(two: Two) -> None:
+    two.net.answers["odd.example"] = (404, {})
+    two.register(host="odd.example", operations=["retrieveTemporal"])
+    two.ask("GET", f"{TEMPORAL}&attrs=speed&lastN=3&pick=speed", status=400)
+    two.ask("GET", f"{TEMPORAL}&attrs=speed&lastN=3&options=temporalValues", status=404)
+    method, url, headers, body = two.net.heard[-1]
+    assert (method, body) == ("GET", None) and headers["Via"].startswith("1.1 ")
+    assert url == (
+        f"http://odd.example/ngsi-ld/v1/temporal/entities/{BOAT}"
+        "?timerel=after&timeAt=2026-01-01T00:00:00Z&attrs=speed&lastN=3&options=temporalValues"
+    )

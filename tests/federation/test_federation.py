@@ -458,3 +458,76 @@ def test_61_a_source_that_does_not_answer_is_said(brokers: list[Broker], silent:
     for path in ("/ngsi-ld/v1/types", "/ngsi-ld/v1/types/Lamp", "/ngsi-ld/v1/attributes?details=true"):
         found = a.ask("GET", path)
         assert len(found.warnings) == 1 and found.warnings[0].startswith("199 "), path
+
+
+# ── how entities evolved ────────────────────────────────────────────────────
+
+EVOLUTION = f"/ngsi-ld/v1/temporal/entities/{LAMP}"
+SINCE = "timerel=after&timeAt=2026-11-01T00:00:00Z"
+TEMPORAL_OPS = ["retrieveTemporal", "queryTemporal"]
+
+
+def day(n: int) -> str:
+    return f"2026-11-{n:02d}T00:00:00Z"
+
+
+def observe(broker: Broker, n: int, id_: str = LAMP, **values: Any) -> None:
+    """One value of each attribute on a day of November."""
+    attributes = {name: {"value": value, "observedAt": day(n)} for name, value in values.items()}
+    broker.ask("POST", f"{OPERATIONS}/upsert?options=update&local=true", [lamp(id_, **attributes)], status=None)
+
+
+def test_70_an_evolution_is_assembled(brokers: list[Broker]) -> None:
+    """Clause 5.7.3: instances of all, in order of time, each once."""
+    a, b, c = brokers
+    for broker, days in ((a, (2, 5)), (b, (3, 5, 7)), (c, (4,))):
+        for n in days:
+            observe(broker, n, power=n if broker is not c else n * 10, **{f"by_{broker.name}": n})
+    a.register(b, operations=TEMPORAL_OPS)
+    a.register(c, operations=TEMPORAL_OPS, information=[{"entities": [{"type": "Lamp"}], "propertyNames": ["power"]}])
+    found = a.ask("GET", f"{EVOLUTION}?{SINCE}&options=temporalValues").body
+    assert found["power"]["values"] == [[2, day(2)], [3, day(3)], [40, day(4)], [5, day(5)], [7, day(7)]]
+    assert found["by_b"]["values"] == [[3, day(3)], [5, day(5)], [7, day(7)]]
+    assert "by_c" not in found, "not registered"
+    normal = a.ask("GET", f"{EVOLUTION}?{SINCE}&attrs=power").body
+    assert [one["value"] for one in normal["power"]] == [2, 3, 40, 5, 7] and "by_a" not in normal
+    assert [
+        v for v, _ in a.ask("GET", f"{EVOLUTION}?lastN=2&{SINCE}&options=temporalValues").body["power"]["values"]
+    ] == [5, 7]
+    shown = a.ask("GET", f"{EVOLUTION}?{SINCE}&options=temporalValues&pick=power").body
+    assert set(shown) == {"power"}
+    here = a.ask("GET", f"{EVOLUTION}?{SINCE}&options=temporalValues&local=true").body
+    assert here["power"]["values"] == [[2, day(2)], [5, day(5)]]
+
+
+def test_71_evolutions_are_queried(brokers: list[Broker]) -> None:
+    """Clause 5.7.4: every entity once, by id, in pages."""
+    a, b, _ = brokers
+    for broker, numbers in ((a, (1, 3)), (b, (2, 3, 4))):
+        for n in numbers:
+            observe(broker, n + (broker is b), f"urn:ngsi-ld:Lamp:{n}", power=n)
+    a.register(b, operations=TEMPORAL_OPS)
+    path = f"/ngsi-ld/v1/temporal/entities?type=Lamp&{SINCE}&options=temporalValues"
+    whole = a.ask("GET", f"{path}&count=true")
+    assert [one["id"][-1] for one in whole.body] == list("1234") and whole.count == "4"
+    assert whole.body[2]["power"]["values"] == [[3, day(3)], [3, day(4)]]
+    assert [one["id"][-1] for one in a.ask("GET", f"{path}&limit=2&offset=1").body] == list("23")
+    assert [one["id"][-1] for one in a.ask("GET", f"{path}&orderBy=id;desc").body] == list("4321")
+    assert [one["id"][-1] for one in a.ask("GET", f"{path}&local=true").body] == list("13")
+
+
+def test_72_sources_that_are_not_asked_or_do_not_answer(brokers: list[Broker], silent: str) -> None:
+    a, b, _ = brokers
+    observe(a, 1, power=1)
+    observe(b, 2, power=2)
+    a.register(b)  # does not offer it
+    path = f"{EVOLUTION}?{SINCE}&options=temporalValues"
+    assert [v for v, _ in a.ask("GET", path).body["power"]["values"]] == [1]
+    a.register(silent, operations=TEMPORAL_OPS, management={"timeout": 300})
+    found = a.ask("GET", path)
+    assert [v for v, _ in found.body["power"]["values"]] == [1]
+    assert len(found.warnings) == 1 and found.warnings[0].startswith("199 ")
+    # Two that registered each other: each answers for both, and nothing goes round.
+    a.register(b, operations=TEMPORAL_OPS)
+    b.register(a, operations=TEMPORAL_OPS)
+    assert [v for v, _ in b.ask("GET", path).body["power"]["values"]] == [1, 2]

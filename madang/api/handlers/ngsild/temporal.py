@@ -1,5 +1,6 @@
 """The temporal interface (clauses 5.6.11 to 5.6.16, 5.7.3, 5.7.4; 6.18 to 6.22, 6.24)."""
 
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +15,9 @@ from madang.api.handlers.ngsild.ask import geo_of, place_by, selectors_of, take_
 from madang.api.handlers.ngsild.candidates import EvolutionCandidates
 from madang.api.handlers.ngsild.common import JSON, JSON_LD, accepted, document_of, page_links, type_selection, view_of
 from madang.api.handlers.ngsild.context_of import context_headers, context_of_link
+from madang.api.handlers.ngsild.distribute import is_alone, types_in, types_known
 from madang.api.handlers.ngsild.mapped import Wish, find_entry, find_map, header_of, make_map, map_page, wish_of
+from madang.api.handlers.ngsild.temporal_far import Far, evolutions_there, merged_order, trimmed
 from madang.api.route import Answer, Call
 from madang.hub.queries.errors import NotFound
 from madang.hub.queries.evolution import (
@@ -36,10 +39,12 @@ from madang.ngsild.names import check_id
 from madang.ngsild.parse import Nulls, parse_attribute
 from madang.ngsild.q import attributes_in, link_depth, parse_q
 from madang.ngsild.query import And, Near, Node, Query, Spatial
+from madang.ngsild.registration import Selection
 from madang.ngsild.regular import check_regular
 from madang.ngsild.render import View, with_context
 from madang.ngsild.scope import parse_scope_q
 from madang.ngsild.temporal import TemporalAsk, parse_temporal
+from madang.ngsild.temporal_merge import merge_evolutions
 from madang.ngsild.temporal_page import content_range, cut_page
 from madang.ngsild.temporal_parse import parse_evolution, parse_instance_id
 from madang.ngsild.temporal_render import (
@@ -194,20 +199,37 @@ async def get_evolution(call: Call) -> Answer:
         if entry is None or HERE not in entry.sources:
             raise NotFound(f"{id_[:200]} is not in the entity map.")
 
-    def find(look: Look) -> tuple[bytes, str | None]:
+    asked = Selection(types_in(call.query.get("type"), context), (id_,), None, tuple(wanted.chosen.names or ()))
+    if not asked.types and not is_alone(call):
+        asked = replace(asked, types=types_known(call, id_))
+    far = None if wish is not None else await evolutions_there(call, asked, context, id_=id_)
+
+    def here(look: Look) -> tuple[dict[str, Any], str | None]:
         entity = look.find_entity(id_, stamps=True)
         if entity is None or not holds(types, entity.all_types) or not keys_of(look, entity, Chosen()):
             raise NotFound(f"There is no evolution of {id_[:200]}, or you may not see it.")
         if wanted.chosen.names is not None and not keys_of(look, entity, wanted.chosen):
             raise NotFound(f"{id_[:200]} has none of the attributes that were asked for.")
         documents, span = _documents(look, [Evolving(entity, (wanted.ask.window,))], wanted, size)
-        if not documents[0]:
+        return documents[0], span
+
+    def find(look: Look) -> tuple[bytes, str | None]:
+        there = [] if far is None else far.by_id(look, context, wanted.view, _check(wanted), id_).get(id_, [])
+        span = None
+        try:
+            document, span = here(look)
+        except NotFound:
+            if not there:
+                raise
+            document = {}
+        if there:
+            document = _merged([document, *there], wanted)
+        if not document:
             raise NotFound(f"omit leaves nothing of {id_[:200]} (clause 4.21).")
-        document = with_context(documents[0], context) if media_type == JSON_LD else documents[0]
-        return msgspec.json.encode(document), span
+        return msgspec.json.encode(with_context(document, context) if media_type == JSON_LD else document), span
 
     body, span = await call.run(question, call, find)
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = () if far is None else tuple(far.warnings)
     if wish is not None:
         known = known or await make_map(call, [Entry(id_)], wish.lifetime)
         headers = (header_of(known.id),)
@@ -338,7 +360,16 @@ async def _answer_query(call: Call, query: dict[str, Any], asked: AskedEvolution
     if wish is not None:
         return await _answer_mapped(call, wish, asked, context, media_type, count=count)
 
+    # A query in a body is asked here alone: sources are asked by URL.
+    by_url = call.route.method == "GET"
+    about = Selection(
+        types_in(query.get("type"), context), asked.query.ids, asked.query.id_pattern, tuple(wanted.chosen.names or ())
+    )
+    far = await evolutions_there(call, about, context, upto=offset + limit + 1) if by_url else None
+
     def ask(look: Look) -> tuple[bytes, str | None, int | None, bool]:
+        if far is not None:
+            return ask_all(look, far)
         found = query_evolving(look, asked.query, asked.conditions, wanted.chosen, wanted.ask.window)
         if asked.descending or count:
             every = list(found)
@@ -354,11 +385,44 @@ async def _answer_query(call: Call, query: dict[str, Any], asked: AskedEvolution
             documents = [with_context(document, context) for document in documents]
         return msgspec.json.encode(documents), span, total, more
 
+    def ask_all(look: Look, far: Far) -> tuple[bytes, str | None, int | None, bool]:
+        every = list(query_evolving(look, asked.query, asked.conditions, wanted.chosen, wanted.ask.window))
+        if asked.descending:
+            every.reverse()
+        near = every[: offset + limit + 1]
+        documents, span = _documents(look, near, wanted, size)
+        here = {evolving.entity.id: document for evolving, document in zip(near, documents, strict=True)}
+        there = far.by_id(look, context, wanted.view, _check(wanted))
+        ids = merged_order(list(here), there, descending=asked.descending)
+        seen = len(here) + sum(len(told) for told in there.values())
+        page = ids[offset : offset + limit]
+        shown = [_merged([here.get(id_, {}), *there.get(id_, [])], wanted) for id_ in page]
+        if media_type == JSON_LD:
+            shown = [with_context(document, context) for document in shown]
+        total = len(every) + far.found.total - (seen - len(ids)) if count else None
+        return msgspec.json.encode(shown), span, total, len(ids) > offset + limit
+
     body, span, total, more = await call.run(question, call, ask)
     headers = page_links(call, limit, offset, more)
+    if far is not None:
+        headers += far.warnings
     if total is not None:
         headers.append(("NGSILD-Results-Count", str(total)))
     return await _answer(call, body, span, context, media_type, tuple(headers))
+
+
+def _check(wanted: Wanted) -> Callable[[dict[str, Any]], Any]:
+    """Raises NgsiLdError for a document that cannot be merged: merging it with itself looks at all of it."""
+    return lambda d: merge_evolutions([d, d], wanted.form, wanted.ask.window.property, wanted.ask.last_n)
+
+
+def _merged(documents: list[dict[str, Any]], wanted: Wanted) -> dict[str, Any]:
+    """One evolution of those that this broker and its sources tell."""
+    found = [document for document in documents if document]
+    if len(found) == 1:
+        return trimmed(found[0], wanted.view)
+    merged = merge_evolutions(found, wanted.form, wanted.ask.window.property, wanted.ask.last_n)
+    return trimmed(merged, wanted.view)
 
 
 def candidates_of(call: Call, asked: AskedEvolutions) -> EvolutionCandidates:
