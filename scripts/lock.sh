@@ -9,7 +9,8 @@ uv lock --quiet "$@"
 uv export --quiet --format requirements-txt --no-dev --no-emit-project -o requirements.txt >/dev/null
 uv export --quiet --format requirements-txt --no-emit-project -o requirements-dev.txt >/dev/null
 for name in ngsildclient filip; do
-  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate "$@" \
+  # pip, unlike uv, takes a pin without its extra for another requirement than the one with it.
+  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate "$@" \
     -o "tests/clients/$name.txt" "tests/clients/$name.in" >/dev/null
 done
 if grep -nE '://|--(extra-)?index-url|--find-links' requirements.txt requirements-dev.txt tests/clients/*.txt; then
