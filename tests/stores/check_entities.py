@@ -1,5 +1,7 @@
 """The common check of every store, second part: what NGSI-LD asks of entities beyond values (part of `check_store`)."""
 
+import threading
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from madang.hub.ports import AttributeUse, Extent, NotificationRow, Tx
-from madang.model.change import DELETION
+from madang.model.change import DELETION, Change
 from madang.model.entity import NEVER, Reading, geo, instance_key, prop, rel
-from madang.model.time import SECOND
+from madang.model.time import INSTANT_MAX, SECOND
 from madang.ngsild.query import (
     And,
     Between,
@@ -224,6 +226,35 @@ def check_entities_are_written_in_bulk_and_undone_alone(make: Make, folder: Path
         assert (read.list_ids("B"), read.list_ids("C")) == (["urn:E:1"], [])
         assert [c.entity_id for c in read.read_log(0, 9)] == ["urn:E:1", "urn:E:3", "urn:E:1"]
         assert len(read.list_reference_versions(["A"], 99)) == 2
+    store.close()
+
+
+def check_an_id_is_used_again_in_one_group(make: Make, folder: Path) -> None:
+    """Made, deleted and made again before anything was committed: one entity, one row, and what others wrote with them is kept."""
+    store = make(folder, ManualClock(T0))
+    gate = threading.Event()
+    store.write(lambda tx: gate.wait(5))
+
+    def put(id_: str, value: int) -> Future[Change]:
+        return store.write(
+            lambda tx: tx.put_entity(id_, "T", {"a": prop(value)}, "x", reference=False, replace=False),
+            ids=[id_, "urn:9"],
+        )
+
+    writes: list[Future[Any]] = [put("urn:1", 1), store.write(lambda tx: tx.delete_entity("urn:1", "x"), ids=["urn:1"])]
+    writes += [put("urn:1", 2), put("urn:2", 3)]
+    gate.set()
+    assert [write.result(5).seq for write in writes] == [1, 2, 3, 4]
+    store.close()
+    store = make(folder, ManualClock(T0))
+    with store.read() as read:
+        found = {id_: read.find_entity(id_) for id_ in ("urn:1", "urn:2", "urn:9")}
+        assert {id_: e and e.attributes["a"]["value"] for id_, e in found.items()} == {
+            "urn:1": 2,
+            "urn:2": 3,
+            "urn:9": None,
+        }
+        assert [row.value for row in read.history("urn:1", ["a"], 0, INSTANT_MAX, 9)] == [1, 2]
     store.close()
 
 

@@ -687,6 +687,7 @@ class SqliteTx(CommonWrites, TemporalWrites, SqliteRead):
         self._op_undo.append((id_, before, None))
         self._touched.add(id_)
         self._memory.entities.pop(id_, None)
+        self._absent.discard(id_)  # made and deleted in one group: its row is there now, and keeps its number
         seq = self._next_seq()
         self._db.execute(
             "UPDATE entity SET deleted = 1, seq = ?, modified_at = ? WHERE no = ?", (seq, self._now, before.no)
