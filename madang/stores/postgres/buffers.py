@@ -45,6 +45,8 @@ class Buffers(PostgresRead):
         self._quarantine: list[tuple[Any, ...]] = []
         self._dirty: dict[str, CachedEntity] = {}
         self._references: list[tuple[Any, ...]] = []
+        self._absent: set[str] = set()
+        """Ids that the table does not have: asked once in this transaction."""
         self._new_names: list[str] = []
         # What the running op did, to be undone alone.
         self._op_undo: list[tuple[str, CachedEntity | None, CachedEntity | None]] = []

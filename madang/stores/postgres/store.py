@@ -56,12 +56,13 @@ OUTCOME_WAIT_S = 30.0
 
 
 class _Pending:
-    __slots__ = ("bulk", "future", "op")
+    __slots__ = ("bulk", "future", "ids", "op")
 
-    def __init__(self, op: Callable[[Tx], Any], bulk: bool, future: "Future[Any]") -> None:
+    def __init__(self, op: Callable[[Tx], Any], bulk: bool, future: "Future[Any]", ids: Sequence[str]) -> None:
         self.op = op
         self.bulk = bulk
         self.future = future
+        self.ids = ids
 
 
 class _Spoiled(Exception):
@@ -205,7 +206,7 @@ class PostgresStore:
         with self._close_lock:
             if self._closed:
                 raise StoreClosed("the store is closed")
-            self._queue.put(_Pending(op, bulk, future))
+            self._queue.put(_Pending(op, bulk, future, ids))
         return future
 
     def _write_loop(self) -> None:
@@ -286,6 +287,7 @@ class PostgresStore:
         base, xid = head.seq, row[4]
         self._memory.take_turn(db, head)
         tx = PostgresTx(db, self._memory, head, self._clock.now())
+        tx.prefetch([id_ for pending in group for id_ in pending.ids])
         done: list[tuple[_Pending, Any, BaseException | None]] = []
         for pending in group:
             tx.begin_op(pending.bulk)

@@ -17,6 +17,8 @@ from madang.stores.rows import log_row
 from madang.stores.temporal import TemporalWrites
 from madang.stores.writes import CommonWrites
 
+PREFETCH_MAX = 10_000
+"""Entities that are loaded at once for a group of ops; what is beyond is loaded one by one."""
 STALE_TOGETHER_MAX = 1_000
 """Entities that others changed and that are read again in one statement."""
 _NO_NUL = "PostgreSQL cannot keep the character U+0000 in {}"
@@ -34,24 +36,45 @@ class PostgresTx(CommonWrites, TemporalWrites, Buffers):
         if cached is not None:
             memory.entities.move_to_end(id_)
             return cached
+        if id_ in self._absent:
+            return None
         wanted = [id_]
         if id_ in memory.stale:
             memory.stale.discard(id_)
             while memory.stale and len(wanted) < STALE_TOGETHER_MAX:
                 wanted.append(memory.stale.pop())
+        found = self._read_rows(wanted).get(id_)
+        if found is None:
+            self._absent.add(id_)
+        return found
+
+    def prefetch(self, ids: Sequence[str]) -> None:
+        """Load the entities with these ids as far as the memory does not have them: one statement instead of one for each."""
+        memory = self._memory
+        missing = [id_ for id_ in dict.fromkeys(ids) if id_ not in memory.entities and "\0" not in id_][:PREFETCH_MAX]
+        if len(missing) < 2:
+            return
+        try:
+            found = self._read_rows(missing)
+        except UnicodeEncodeError:
+            return  # an id that is no text: its own op will hear of it
+        memory.stale.difference_update(missing)
+        self._absent.update(set(missing) - found.keys())
+
+    def _read_rows(self, ids: Sequence[str]) -> dict[str, CachedEntity]:
+        """Entities by id from the table, deleted ones too; those that live into the memory."""
         rows = self._all(
             "SELECT no, id, type, body::text, created_at, modified_at, observed_at, seq, ST_XMin(box), ST_YMin(box),"
             " ST_XMax(box), ST_YMax(box), deleted, types, scopes, expires_at, wakes_at, many, stamps::text FROM entity"
             " WHERE id = ANY(%s::text[])",
-            (texts(wanted),),
+            (texts(ids),),
         )
-        found: CachedEntity | None = None
+        known = self._memory.entities
+        found = {}
         for row in rows:
-            cached = _cached(row)
-            if cached.id == id_:
-                found = cached
-            if cached.seq != -1 and cached.id not in memory.entities:
-                memory.entities[cached.id] = cached
+            cached = found[row[1]] = _cached(row)
+            if cached.seq != -1 and cached.id not in known:
+                known[cached.id] = cached
         return found
 
     def _for_change(self, id_: str, type_: str) -> CachedEntity:
@@ -181,6 +204,7 @@ class PostgresTx(CommonWrites, TemporalWrites, Buffers):
         self._save()
         self._op_undo.append((id_, before, None))
         self._memory.entities.pop(id_, None)
+        self._absent.discard(id_)  # made and deleted in one group: its row is there now, and keeps its number
         seq = self._next_seq()
         self._db.execute(
             "UPDATE entity SET deleted = true, seq = %s, modified_at = %s, box = NULL, types = NULL WHERE no = %s",
