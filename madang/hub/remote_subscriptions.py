@@ -20,15 +20,15 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from madang.hub.federation import narrowed
+from madang.hub.federation import Outcome, narrowed
 from madang.hub.hub import Hub
 from madang.hub.matcher import hidden_names
 from madang.hub.ports import StoreError
 from madang.hub.queries.look import Look
 from madang.hub.subscriptions import Definition, acting_caller
 from madang.model.entity import Entity
-from madang.model.time import DAY, Instant
-from madang.ngsild.context import CORE
+from madang.model.time import DAY, SECOND, Instant
+from madang.ngsild.context import CORE, Context
 from madang.ngsild.federation import Fragment, Part, covers, merge_fragments
 from madang.ngsild.match import in_place, matches
 from madang.ngsild.notification import tell_entity
@@ -43,6 +43,8 @@ PATH = "/ngsi-ld/ex/remote-notify"
 """Where other brokers tell. The standard leaves the place to the broker."""
 RETRY_S = 60.0
 """Between attempts at what failed."""
+REST: Instant = 50 * SECOND
+"""Shorter than `RETRY_S`, so that each round asks once."""
 GIVE_UP = DAY
 """A copy that cannot be ended for so long is let go of; what it still tells is refused."""
 _KIND = "subscription.remote"
@@ -79,6 +81,8 @@ class RemoteSubscriptions:
         """Of what is told: in which tenant the subscription is."""
         self._base_url: Callable[[], str] | None = None
         self._lock = asyncio.Lock()
+        self._resting: dict[str, Instant] = {}
+        """Until when a registration's broker, which did not answer, is left alone: one that is gone must not hold up the others."""
         self._tasks: set[asyncio.Task[None]] = set()
         with store.read() as read:
             found = [msgspec.json.decode(document, type=Copy) for _, document in read.list_documents(_KIND)]
@@ -154,6 +158,8 @@ class RemoteSubscriptions:
     async def _sync_for(self, before: Registration | None, after: Registration | None) -> None:
         """`sync` of those that a change of a registration may concern."""
         changed = after or before
+        if changed is not None:
+            self._resting.pop(changed.id, None)  # Its address may be another now.
         ids = {c.local for c in self._copies.values() if changed is not None and c.registration == changed.id}
         if after is not None:
             for id_ in self._subscriptions.ids():
@@ -225,7 +231,7 @@ class RemoteSubscriptions:
         assert self._base_url is not None
         uri = self._base_url().rstrip("/") + PATH
 
-        def make(context: Any) -> dict[str, Any]:
+        def make(context: Context) -> dict[str, Any]:
             # A condition is a text in the subscription's names; in others it would mean something else.
             whole = context is own and not stored.get("splitEntities")
             document = reduced_copy(stored, part, copy.id, uri, context, whole=whole)
@@ -234,7 +240,7 @@ class RemoteSubscriptions:
                 endpoint["receiverInfo"] = [{"key": name, "value": value} for name, value in self._headers]
             return document
 
-        outcome = await self._federation.tell(part, "POST", "/subscriptions", make, own)
+        outcome = await self._tell(part, "POST", "/subscriptions", make, own)
         if outcome.is_good:
             await self._put(replace(copy, is_there=True))
         else:
@@ -246,11 +252,23 @@ class RemoteSubscriptions:
         gone = not copy.is_there or DELETE not in registration.operations
         if not gone:
             part = Part(registration, ())
-            outcome = await self._federation.tell(part, "DELETE", f"/subscriptions/{copy.id}", None, CORE)
+            outcome = await self._tell(part, "DELETE", f"/subscriptions/{copy.id}", None, CORE)
             gone = outcome.is_good or outcome.status == 404 or self._clock.now() - copy.ended_at > GIVE_UP
         if gone:
             self._copies.pop(copy.id, None)
             await asyncio.wrap_future(self._store.write(lambda tx: tx.put_document(_KIND, copy.id, None)))
+
+    async def _tell(
+        self, part: Part, method: str, path: str, make: Callable[[Context], Any] | None, own: Context
+    ) -> Outcome:
+        name, now = part.registration.id, self._clock.now()
+        if self._resting.get(name, 0) > now:
+            return Outcome(part, 0, "it did not answer a moment ago")
+        outcome = await self._federation.tell(part, method, path, make, own)
+        self._resting.pop(name, None)
+        if outcome.status == 0:
+            self._resting[name] = now + REST
+        return outcome
 
     async def _put(self, copy: Copy) -> None:
         document = msgspec.json.encode(copy)

@@ -197,6 +197,8 @@ def test_what_failed_is_tried_again_also_by_the_next_server(two: Two) -> None:
     two.subscribe()
     ((_, _, first),) = two.copies()
     assert two.client.portal is not None
+    two.client.portal.call(two.remote.sync_all)
+    assert two.copies() == []  # One that does not answer is left alone for a while, whatever waits for it.
     again = RemoteSubscriptions(two.bench.hub)
     two.broker.status = 201
     again._base_url = lambda: "http://127.0.0.1"
