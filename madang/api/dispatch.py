@@ -239,9 +239,12 @@ class Dispatcher:
     async def _in_tenant(
         self, route: Route, caller: Caller, asked: str | None, path: dict[str, str]
     ) -> tuple[ApiState, Caller]:
-        """What answers for the tenant that a request is about, and the caller at work there. `asked`: the header's value. The one
-        place that chooses (ETSI GS CIM 009 clauses 4.14, 5.5.10). Raises Problem 400, 403; NgsiLdError; StoreError."""
-        name = DEFAULT_TENANT if asked is None else asked
+        """What answers for the tenant that a request is about, and the caller at work there. `asked`: the header's value; an address
+        that names the tenant itself comes before it. The one place that chooses (ETSI GS CIM 009 clauses 4.14, 5.5.10).
+
+        Raises Problem 400, 403; NgsiLdError; StoreError."""
+        name = path.get("tenant") or asked
+        name = DEFAULT_TENANT if name is None else name
         if route.tag != "ngsi-ld":
             if name != DEFAULT_TENANT:
                 raise Problem(
@@ -253,7 +256,7 @@ class Dispatcher:
                 check_tenant_name(name)
             except ValueError as error:
                 raise NgsiLdError(str(error), "NGSILD-Tenant") from None
-            if asked is None and route.permission == PUBLIC and self.state.tenants is not None:
+            if asked is None and "id" in path and route.permission == PUBLIC and self.state.tenants is not None:
                 named = tenant_of(path.get("id", ""))
                 name = named if named is not None and await self.state.tenants.has(named) else name
         there = caller if caller is ANONYMOUS else in_tenant(caller, name)

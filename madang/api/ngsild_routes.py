@@ -199,6 +199,8 @@ _SUBSCRIPTIONS_TO = (
 _ENTITY_SUBSCRIPTIONS = (
     Route("POST", REMOTE_PATH, PUBLIC, "What another broker tells of its copy of a subscription (5.8.6): the copy's id says that "
           "it may", remote_notify.hear, request=dict[str, Any], tag="ngsi-ld"),
+    Route("POST", f"{REMOTE_PATH}/{{tenant}}", PUBLIC, "The same of a subscription of a tenant, whatever NGSILD-Tenant says: that is the "
+          "tenant at the other broker", remote_notify.hear, request=dict[str, Any], tag="ngsi-ld"),
     Route("POST", "/ngsi-ld/v1/subscriptions", ENTITY_READ, "Subscribe to changes (5.8.1): with the caller's own eyes",
           subscriptions.create_subscription, request=dict[str, Any], status=201, tag="ngsi-ld", tenant=MADE),
     Route("GET", "/ngsi-ld/v1/subscriptions", ENTITY_READ, "Query subscriptions (5.8.4): one's own, staff all",

@@ -27,6 +27,7 @@ from madang.hub.ports import StoreError
 from madang.hub.queries.look import Look
 from madang.hub.subscriptions import Definition, acting_caller
 from madang.model.entity import Entity
+from madang.model.tenant import DEFAULT_TENANT
 from madang.model.time import DAY, SECOND, Instant
 from madang.ngsild.context import CORE, Context
 from madang.ngsild.federation import Fragment, Part, covers, merge_fragments
@@ -77,8 +78,8 @@ class RemoteSubscriptions:
         self._federation = hub.federation
         self._new_id = new_id
         self._leads = hub.leads
-        self._headers = hub.tenant_headers()
-        """Of what is told: in which tenant the subscription is."""
+        self.path = path_in(hub.tenant)
+        """Where other brokers tell of this tenant's."""
         self._base_url: Callable[[], str] | None = None
         self._lock = asyncio.Lock()
         self._resting: dict[str, Instant] = {}
@@ -229,16 +230,12 @@ class RemoteSubscriptions:
         stored = definition.subscription.document
         own = self._subscriptions.q_context_of(definition)
         assert self._base_url is not None
-        uri = self._base_url().rstrip("/") + PATH
+        uri = self._base_url().rstrip("/") + self.path
 
         def make(context: Context) -> dict[str, Any]:
             # A condition is a text in the subscription's names; in others it would mean something else.
             whole = context is own and not stored.get("splitEntities")
-            document = reduced_copy(stored, part, copy.id, uri, context, whole=whole)
-            if self._headers:
-                endpoint = document["notification"]["endpoint"]
-                endpoint["receiverInfo"] = [{"key": name, "value": value} for name, value in self._headers]
-            return document
+            return reduced_copy(stored, part, copy.id, uri, context, whole=whole)
 
         outcome = await self._tell(part, "POST", "/subscriptions", make, own)
         if outcome.is_good:
@@ -305,6 +302,12 @@ def told_by(hub: Hub, definition: Definition, part: Part, entities: Sequence[Ent
             if data:
                 found.append((entity.id, data))
     return found
+
+
+def path_in(tenant: str) -> str:
+    """Where other brokers tell of a tenant's subscriptions. The address says it and no header: a notification's NGSILD-Tenant is the
+    tenant that the copy is in at the other broker (clause 6.3.14)."""
+    return PATH if tenant == DEFAULT_TENANT else f"{PATH}/{tenant}"
 
 
 def registered_as(definition: Definition) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from madang.api.handlers.ngsild.context_of import base_of, context_headers, cont
 from madang.api.handlers.ngsild.registrations import registration_links
 from madang.api.route import Answer, Call
 from madang.hub.registration_subscriptions import Kept
-from madang.hub.remote_subscriptions import PATH as REMOTE_PATH
 from madang.hub.remote_subscriptions import registered_as
 from madang.ngsild.context import Context
 from madang.ngsild.names import check_id
@@ -75,7 +74,7 @@ def _behind_shared(call: Call) -> list[Kept]:
     deliveries = call.state.deliveries
     if deliveries is None:
         return []
-    endpoint = {"endpoint": {"uri": base_of(call) + REMOTE_PATH, "accept": "application/json"}}
+    endpoint = {"endpoint": {"uri": base_of(call) + deliveries.remote.path, "accept": "application/json"}}
     return [
         Kept({**registered_as(definition), "notification": endpoint}, definition.kept.created_at)
         for definition in deliveries.remote.list_shared()
