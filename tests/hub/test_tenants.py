@@ -1,6 +1,7 @@
 """Opening, resuming and stopping tenants; where their files are; notifications that say whose they are."""
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from madang.app.clocks import SystemClock
-from madang.hub import deliveries
+from madang.hub import deliveries, tenants
 from madang.hub.ports import StoreError
 from madang.hub.subscriptions import Creator, acting_caller
 from madang.hub.tenants import RETRY_S
@@ -21,6 +22,7 @@ from madang.model.tenant import TENANT_LENGTH_MAX, is_tenant_name
 from madang.stores.sqlite import SqliteStore
 from madang.stores.sqlite.tenants import SqliteTenants, folder_name, name_of
 from tests.hub.tenants_bench import opened
+from tests.stores.any_store import VARIABLE
 
 WITHIN_S = 10.0
 NAMES = st.text("abzABZ019_-", min_size=1, max_size=TENANT_LENGTH_MAX)
@@ -225,3 +227,20 @@ def test_what_no_detector_reads_does_not_stay_in_a_tenants_log(tmp_path: Path) -
         (tenant,) = bench.tenants.list_open()
         with tenant.store.read() as read:
             assert "flow" not in dict(read.list_cursors())
+
+
+@pytest.mark.skipif(
+    os.environ.get(VARIABLE) != "postgres", reason="one process holds a data folder of the embedded store"
+)
+def test_another_process_takes_up_a_tenant_that_one_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without being asked for it: when the first is gone, the second tells what is subscribed there."""
+    monkeypatch.setattr(tenants, "LOOK_EVERY_S", 0.2)
+    uri = SUBSCRIPTION["notification"]["endpoint"]["uri"]
+    with opened(tmp_path) as two:
+        two.run_tenants()
+        with opened(tmp_path) as one:
+            assert one.ask("POST", "/subscriptions", SUBSCRIPTION, "alpha").status_code == 201
+            until(lambda: [tenant.name for tenant in two.tenants.list_open()] == ["alpha"])
+        assert two.ask("POST", "/entities", {"id": "urn:r:1", "type": "Room", "n": 1}, "alpha").status_code == 201
+        until(lambda: two.receivers.got[uri])
+        assert [entity["id"] for entity in two.receivers.data(uri)] == ["urn:r:1"]
