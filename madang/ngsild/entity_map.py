@@ -23,7 +23,7 @@ _MONTH = 28 * DAY
 """The shortest; a lifetime of months is cut to `LIFETIME_MAX` in any case."""
 
 
-class Entry(Struct, frozen=True, array_like=True):
+class Entry(Struct, frozen=True, array_like=True, gc=False):
     """An entity of a map."""
 
     id: str
