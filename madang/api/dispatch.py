@@ -245,11 +245,16 @@ class Dispatcher:
         Raises Problem 400, 403; NgsiLdError; StoreError."""
         name = path.get("tenant") or asked
         name = DEFAULT_TENANT if name is None else name
-        if route.tag != "ngsi-ld":
+        if route.tag == "ogc":
+            # Not every GIS can send a header of one's own: there the token alone leads to its tenant.
+            name = caller.tenant if asked is None else asked
+            if not is_tenant_name(name):
+                raise Problem(400, "bad-tenant", "NGSILD-Tenant is not the name of a tenant.")
+        elif route.tag != "ngsi-ld":
             if name != DEFAULT_TENANT:
                 raise Problem(
                     400, "no-tenants-here",
-                    "Only paths under /ngsi-ld/ know tenants: leave the header NGSILD-Tenant out, this is the default tenant's.",
+                    "Only paths under /ngsi-ld/ and /ogc know tenants: leave the header NGSILD-Tenant out, this is the default tenant's.",
                 )  # fmt: skip
         else:
             try:

@@ -44,6 +44,8 @@ class ApiSettings(Struct, frozen=True):
     """Role of callers without a token; empty: they are asked to log in. See `madang.app.settings`."""
     secure_cookie: bool = False
     """True behind TLS: the session cookie is then never sent over plain HTTP."""
+    public_url: str = ""
+    """How others reach the server; empty: as each of them did. For links that must be whole."""
     temporal_page: int = 1_000
     """Attribute instances in one answer of the temporal API; what is beyond is asked for again by time."""
     read_threads: int = 4

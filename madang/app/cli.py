@@ -56,7 +56,7 @@ def _server_options(default_data: str) -> Callable[[F], F]:
                     "--public-url",
                     default="",
                     help="How others reach this server, such as https://city.example; empty: the address that it listens on."
-                    " Notifications name @contexts there, and other brokers tell there.",
+                    " Notifications name @contexts there, other brokers tell there, and links of /ogc lead there.",
                 ),
                 click.option(
                     "--anonymous-role",

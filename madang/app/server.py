@@ -179,7 +179,12 @@ class Server:
         role = self.settings.anonymous_role
         # With nobody logged in, a page elsewhere must not reach the server by a name that it made lead here (DNS rebinding).
         hosts = (*LOOPBACKS, "[::1]") if role else ()
-        settings = ApiSettings(anonymous_role=role, hosts=hosts, temporal_page=self.settings.temporal_page)
+        settings = ApiSettings(
+            anonymous_role=role,
+            hosts=hosts,
+            public_url=self.settings.public_url,
+            temporal_page=self.settings.temporal_page,
+        )
         app = create_app(
             self.hub, settings, mqtt_stats=self.mqtt.stats, deliveries=self.deliveries, tenants=self.tenants
         )

@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from madang.access.roles import ROLES
+from madang.api.state import ApiSettings
 from madang.model.entity import prop
 from tests.api.tiny_city import CARRIER_A, PLANT, TinyCity
 
@@ -38,6 +39,15 @@ def test_1_landing_page_leads_everywhere(client: TestClient, city: TinyCity, pat
     classes = client.get(links["conformance"]["href"]).json()["conformsTo"]
     assert "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core" in classes
     assert not any("html" in name for name in classes)
+
+
+def test_1_links_are_where_the_operator_says(own_client: TestClient, own_city: TinyCity) -> None:
+    own_city.app.api.settings = ApiSettings(public_url="https://city.example/madang/")
+    page = own_client.get("/ogc").json()
+    assert {link["href"] for link in page["links"]} == {
+        f"https://city.example/madang/ogc{path}" for path in ("", "/openapi", "/conformance", "/collections")
+    }
+    assert own_client.get("/ogc/openapi").json()["servers"] == [{"url": "https://city.example/madang/ogc"}]
 
 
 def test_2_description_is_openapi_3_0(client: TestClient) -> None:

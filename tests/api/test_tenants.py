@@ -348,6 +348,31 @@ def test_what_is_not_ngsi_ld_knows_no_tenants(bench: Tenanted) -> None:
     assert login.status_code == 403 and "set-cookie" not in login.headers
 
 
+def test_layers_are_those_of_the_tenant(bench: Tenanted) -> None:
+    """OGC API - Features: by the header, or by the token alone, because a GIS may have no way to send a header."""
+    for tenant in (None, "alpha"):
+        place = {"type": "Point", "coordinates": [127, 37]}
+        document = {"id": f"urn:x:{tenant}", "type": f"Tree{tenant}", "location": place}
+        assert bench.ask("POST", "/entities", document, tenant).status_code == 201
+
+    def layers(status: int = 200, **headers: str) -> list[str]:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = bench.client.get("/ogc/collections", headers=sent)
+        assert answer.status_code == status, answer.text
+        return [one["id"] for one in answer.json().get("collections", [])]
+
+    own = {"Authorization": f"Bearer {bench.token('viewer', 'alpha')}"}
+    assert layers() == ["TreeNone"]
+    assert layers(NGSILD_Tenant="alpha") == ["Treealpha"]
+    assert layers(**own) == ["Treealpha"]
+    (feature,) = bench.client.get("/ogc/collections/Treealpha/items", headers=own).json()["features"]
+    assert feature["id"] == "urn:x:alpha"
+    assert bench.client.get("/ogc/collections/TreeNone/items", headers=own).status_code == 404
+    assert layers(403, NGSILD_Tenant="default", **own) == []
+    assert layers(404, NGSILD_Tenant="nowhere") == []
+    assert layers(400, NGSILD_Tenant="../x") == []
+
+
 def test_a_token_is_made_for_a_tenant_over_the_api(bench: Tenanted) -> None:
     made = bench.client.post("/api/tokens", json={"name": "kim", "role": "admin", "tenant": "alpha"})
     assert made.status_code == 201

@@ -7,7 +7,11 @@ from madang.ogc.documents import GEO_JSON, JSON, SCHEMA, Link
 
 
 def base_of(call: Call) -> str:
-    """Where the caller found us: scheme and host of its request (behind a proxy those that the proxy tells), and ``/ogc``."""
+    """Where this API is for others: what the operator says (--public-url), else where the caller found us: scheme and host of its
+    request, behind a proxy those that the proxy tells."""
+    public = call.state.settings.public_url
+    if public:
+        return f"{public.rstrip('/')}/ogc"
     scheme = str(call.scope.get("scheme") or "http")
     host = call.headers.get("host") or "localhost"
     return f"{scheme}://{host}/ogc"
