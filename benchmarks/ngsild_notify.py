@@ -22,6 +22,7 @@ from typing import Any
 
 import httptools
 import msgspec
+import uvloop
 
 from madang import __version__
 from madang.app.collector import settle_collector
@@ -269,7 +270,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
-        asyncio.run(serve(Path(sys.argv[2])))
+        asyncio.Runner(loop_factory=uvloop.new_event_loop).run(serve(Path(sys.argv[2])))  # as `madang serve` does
     elif sys.argv[1:2] == ["receive"]:
         asyncio.run(receive(int(sys.argv[2]), Path(sys.argv[3])))
     else:
