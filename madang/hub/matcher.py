@@ -41,6 +41,7 @@ from madang.ngsild.notification import (
 )
 from madang.ngsild.query import And, Compare, Node, Or, Query
 from madang.ngsild.subscription import ACTIVE, Selector, Subscription
+from madang.ngsild.veil import veil
 
 logger = logging.getLogger(__name__)
 
@@ -546,6 +547,8 @@ class Matcher:
 
 def told_of(look: Look, subscription: Subscription, what: Happened) -> list[Any] | None:
     """Members of `data`; None when the subscription is not concerned, or its maker, whose look it is, may not see it."""
+    if look.hidden and subscription.q is not None and not subscription.is_linked:
+        subscription = replace(subscription, q=veil(subscription.q, look.hidden))
     if not is_due(subscription, what, look_at_q=not subscription.is_linked) or not look.sees(what.entity):
         return None
     if subscription.is_linked and not what.is_deleted:

@@ -37,6 +37,7 @@ from madang.ngsild.q import parse_q
 from madang.ngsild.registration import Registration, read_registration
 from madang.ngsild.remote_subscription import DELETE, part_for, reduced_copy
 from madang.ngsild.subscription import EXPIRED
+from madang.ngsild.veil import veil
 
 logger = logging.getLogger(__name__)
 
@@ -294,7 +295,7 @@ def told_by(hub: Hub, definition: Definition, part: Part, entities: Sequence[Ent
             merged = merge_fragments(here, (fragment,))
             if merged is None or not look.sees(merged):
                 continue
-            if not subscription.is_linked and not matches(merged, subscription.q):
+            if not subscription.is_linked and not matches(merged, veil(subscription.q, look.hidden)):
                 continue
             if not matches(merged, subscription.scope_q) or not in_place(merged, subscription.place):
                 continue

@@ -103,3 +103,32 @@ def test_me_names_the_party(client: TestClient, city: TinyCity) -> None:
         "principal": "token:a-carrier", "name": "a-carrier", "role": "carrier", "tenant": "default", "party": CARRIER_A,
         "permissions": ["entity.read", "manifest.carry", "manifest.read"], "party_label": "한라운수",
     }  # fmt: skip
+
+
+# --- what is hidden cannot be guessed either ---
+
+
+@pytest.mark.parametrize(
+    ("asked", "officer"),
+    [
+        ('q=driver=="Kim"', ["1"]),
+        ('q=driver~="^K"', ["1"]),
+        ("q=driver", ["1", "2"]),
+        ("q=!driver", ["3"]),
+        ('q=speed>0;driver=="Lee"', ["2"]),
+        ("attrs=driver", ["1", "2"]),
+        ("orderBy=driver;desc", ["2", "1", "3"]),
+    ],
+)
+def test_a_viewer_does_not_find_a_name_by_asking_for_it(own_city: TinyCity, asked: str, officer: list[str]) -> None:
+    with TestClient(own_city.app) as client:
+        for number, more in (("1", {"driver": "Kim"}), ("2", {"driver": "Lee"}), ("3", {})):
+            body = {"id": f"urn:ngsi-ld:Car:{number}", "type": "Car", "speed": 1, **more}
+            assert client.post(NGSILD, json=body, headers=own_city.auth("officer")).status_code == 201
+
+        def found(role: str) -> list[str]:
+            return [e["id"][-1] for e in get(client, own_city, f"{NGSILD}?type=Car&{asked}", role)]
+
+        assert found("officer") == officer
+        # As if nobody had a driver: only "has none" is met, by all.
+        assert found("viewer") == (["1", "2", "3"] if asked in ("q=!driver", "orderBy=driver;desc") else [])

@@ -17,6 +17,7 @@ from madang.model.finding import Reason
 from madang.model.record import Record
 from madang.model.time import Instant
 from madang.ngsild.query import And, Compare, Linked, Node, Not, OfType, Or, Query
+from madang.ngsild.veil import veil_query
 from madang.procedure.contract import RecordType
 
 OWN_IDS_MAX = 10_000
@@ -38,6 +39,7 @@ class Look:
         self.now = hub.clock.now() if now is None else now
         self._live = read if live is None else live
         self._own_ids: frozenset[str] | None = None
+        self._hidden: frozenset[str] | None = None
         self._predicate: Node | None = None
         self._has_predicate = False
         self._labels: dict[str, str] = {}
@@ -110,8 +112,16 @@ class Look:
         """Where and when what the caller sees of a query is. Cost: looks at every match."""
         return self.read.measure(self.narrow(query))
 
+    @property
+    def hidden(self) -> frozenset[str]:
+        """Attributes that this caller sees of no entity, of whatever type."""
+        if self._hidden is None:
+            self._hidden = self.mask("").names
+        return self._hidden
+
     def narrow(self, query: Query) -> Query:
-        """The query with what policy adds to it, and without what has expired."""
+        """The query with what policy adds to it, and without what has expired. What is hidden is not there for conditions either."""
+        query = veil_query(query, self.hidden)
         where = query.where
         predicate = self.predicate
         if predicate is not None:

@@ -23,6 +23,7 @@ from madang.ngsild.federation import merge_all
 from madang.ngsild.match import in_place, matches
 from madang.ngsild.query import Query
 from madang.ngsild.registration import Selection
+from madang.ngsild.veil import veil_query
 
 GATHERED_MAX = 10_000
 """Entities that one source gives for a page: what lies behind needs a narrower query."""
@@ -45,7 +46,8 @@ class Gather(Struct, frozen=True):
         merged = merge_all(here.entities, visible(look, self.found.fragments))
         if self.is_split:
             try:
-                merged = [entity for entity in merged if holds(entity, asked)]
+                veiled = veil_query(asked, look.hidden)
+                merged = [entity for entity in merged if holds(entity, veiled)]
             except ValueError as error:
                 raise NgsiLdError(f"cannot be decided for split entities: {error}", "q") from None
         end = asked.offset + asked.limit
