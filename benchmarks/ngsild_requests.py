@@ -90,7 +90,9 @@ def serve_floor(status: int, headers: dict[str, str], content: bytes) -> None:
     from starlette.responses import Response
     from starlette.routing import Route
 
-    kept = {name: value for name, value in headers.items() if name.lower() not in ("content-length", "date")}
+    kept = {
+        name: value for name, value in headers.items() if name.lower() not in ("content-length", "date", "connection")
+    }
 
     async def answer(request: Request) -> Response:
         if request.method != "GET":
