@@ -95,6 +95,8 @@ class SqliteStore:
         self._stop_checkpoints = threading.Event()
         self._figures = {"commits": 0.0, "ops": 0.0, "rows": 0.0, "failed_commits": 0.0, "commit_seconds": 0.0}
         self._wanted_synchronous = ""
+        self._wal_grown_to = 0
+        """Size of the write-ahead log's file when the writer last finished a checkpoint of it."""
         self._cramped = False
         """A commit failed for lack of room: the write-ahead log is emptied before anything more is written into it."""
         self.failure: str = ""
@@ -304,9 +306,14 @@ class SqliteStore:
         disk = os.statvfs(self.path.parent)
         if wal * WAL_ROOM_SHARE > wal + disk.f_bavail * disk.f_frsize:
             self._make_room()
-        elif wal > WAL_RESTART_BYTES:
-            with contextlib.suppress(apsw.Error):
-                self._writer_db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        elif wal > max(WAL_RESTART_BYTES, self._wal_grown_to):
+            if wal > 2 * WAL_RESTART_BYTES:
+                self._make_room()
+            else:
+                with contextlib.suppress(apsw.Error):
+                    self._writer_db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            # A log that starts over keeps the size of its file: only when it grows again there is something to do again.
+            self._wal_grown_to = self._wal_bytes()
 
     def _make_room(self) -> apsw.Error | None:
         """Move everything from the write-ahead log into the main file and cut the log to nothing; gives what hindered it.
