@@ -116,7 +116,9 @@ class Server:
             try:
                 token = self.hub.tokens.create(SYSTEM, FIRST_TOKEN, "admin")
             except TokenExists:
-                return ""  # another process on the same new store was faster: it has the file
+                # Another process on the same new store was faster: it has the file. Here its token must count at once too.
+                self.hub.tokens.reload()
+                return ""
             write_private(path, token + "\n")
             return token
         return path.read_text().strip() if path.exists() else ""
