@@ -27,10 +27,14 @@ class WorkCalendar:
     """Working days of one country: Monday to Friday without public holidays."""
 
     def __init__(self, country: str = "KR", zone: ZoneInfo = KOREA, extra: Iterable[date] = ()) -> None:
-        """`extra`: further days off of this city. Raises NotImplementedError for a country that the library does not
-        know."""
+        """`extra`: further days off of this city. Raises ValueError for a country whose holidays nobody has listed."""
         self.zone = zone
-        self._holidays = holidays.country_holidays(country)
+        try:
+            self._holidays = holidays.country_holidays(country)
+        except NotImplementedError as error:  # so the library says that it has no such country
+            raise ValueError(
+                f"{country!r} is no country with known holidays: name it by ISO 3166-1, such as KR"
+            ) from error
         self._extra = frozenset(extra)
 
     def is_working_day(self, day: date) -> bool:

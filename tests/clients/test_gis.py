@@ -1,6 +1,7 @@
 """OGC API - Features with clients that others wrote: GDAL (what QGIS and others read with) and OWSLib. Expected numbers are counted by
 hand on the grid of trees in conftest."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,9 @@ from pyogrio.raw import read
 from tests.clients.conftest import TREES, Served
 
 pytestmark = pytest.mark.skipif(
-    "OAPIF" not in pyogrio.list_drivers(), reason="this GDAL has no driver for OGC API - Features"
+    "OAPIF" not in pyogrio.list_drivers()
+    and not os.environ.get("CI"),  # the pinned wheel has it: in CI a lack is a failure
+    reason="this GDAL has no driver for OGC API - Features",
 )
 
 

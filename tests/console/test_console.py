@@ -284,6 +284,9 @@ def test_indicators_fit_a_phone(browser: Browser, server: Server) -> None:
     page.wait_for_selector("td.value")
     for box in page.locator("td.value, td.nowrap").evaluate_all("cells => cells.map(c => c.getBoundingClientRect().right)"):
         assert box <= 390
+    heads = page.locator("thead th:last-child")
+    for width, needed in heads.evaluate_all("cells => cells.map(c => [c.clientWidth, c.scrollWidth])"):
+        assert needed <= width, "a heading is wider than its column"
     context.close()
 
 

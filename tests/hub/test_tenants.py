@@ -155,7 +155,7 @@ def test_a_limit_holds_also_for_many_at_once(tmp_path: Path) -> None:
 def test_a_damaged_tenant_says_so_and_keeps_no_other_from_working(tmp_path: Path) -> None:
     with opened(tmp_path) as bench:
         if not isinstance(bench.stores, SqliteTenants):
-            pytest.skip("a file is damaged")
+            pytest.skip("PostgreSQL keeps no file of a tenant that could be damaged; this is held on SQLite")
         for tenant in ("alpha", "beta"):
             bench.ask("POST", "/entities", {"id": "urn:r:1", "type": "Room", "n": 1}, tenant)
     file = tmp_path / "tenants" / "alpha" / "default.db"
@@ -176,7 +176,7 @@ def test_a_tenants_folder_is_a_data_folder(tmp_path: Path) -> None:
     """So that one is backed up, restored and taken elsewhere as the default one is."""
     with opened(tmp_path) as bench:
         if not isinstance(bench.stores, SqliteTenants):
-            pytest.skip("a folder of the embedded store")
+            pytest.skip("PostgreSQL keeps a tenant in a schema, not in a folder; this is held on SQLite")
         bench.ask("POST", "/entities", {"id": "urn:r:1", "type": "Room", "n": 1}, "alpha")
     store = SqliteStore(tmp_path / "tenants" / "alpha", bench.clock, durable=False)
     with store.read() as read:
@@ -230,7 +230,8 @@ def test_what_no_detector_reads_does_not_stay_in_a_tenants_log(tmp_path: Path) -
 
 
 @pytest.mark.skipif(
-    os.environ.get(VARIABLE) != "postgres", reason="one process holds a data folder of the embedded store"
+    os.environ.get(VARIABLE) != "postgres",
+    reason="on SQLite one process holds a data folder, so there is no second one; this is held on PostgreSQL",
 )
 def test_another_process_takes_up_a_tenant_that_one_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without being asked for it: when the first is gone, the second tells what is subscribed there."""

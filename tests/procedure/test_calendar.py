@@ -64,6 +64,11 @@ def test_calendar_day_deadlines_roll_over_days_off(at: str, days: int, due: str)
     assert render_instant(KOREAN_CALENDAR.due_days(parse_instant(at), days)) == due
 
 
+def test_a_country_without_known_holidays_is_refused() -> None:
+    with pytest.raises(ValueError, match="'XX' is no country with known holidays"):
+        WorkCalendar("XX")
+
+
 def test_without_rolling_the_last_day_stays() -> None:
     at = parse_instant("2026-11-21T00:00:00Z")
     assert render_instant(KOREAN_CALENDAR.due_days(at, 7, roll=False)) == "2026-11-28T15:00:00Z"

@@ -431,7 +431,8 @@ def test_19d_a_loading_that_went_on_while_the_scale_was_stuck(seed: int) -> None
         pytest.param(
             2,
             marks=pytest.mark.xfail(
-                reason="980 kg below the drive's level are 2.8 standard errors of a slope: nobody can tell with what it came"
+                strict=True,
+                reason="980 kg below the drive's level are 2.8 standard errors of a slope: nobody can tell with what it came",
             ),
         ),
     ],
