@@ -102,7 +102,7 @@ class Server:
         self._stop_streams: Callable[[], None] = lambda: None
         self._tasks: list[asyncio.Task[Any]] = []
         self._beside: list[asyncio.Task[None]] = []
-        self.tcp_port = 0
+        self.tcp_port = settings.port
 
     def _add_sources(self, sources: Iterable[Source]) -> dict[str, str]:
         """Those of the sources that the store does not know yet; gives the secrets made for them."""
@@ -158,8 +158,9 @@ class Server:
         try:
             self.hub.start()
             await self.mqtt.start(self.settings.mqtt_host, self.settings.mqtt_port)
-            await self._start_http()
+            # Before HTTP: who hears /health answer may use the command line at once.
             self._control = await serve_control(self.settings.data, self._control_handlers())
+            await self._start_http()
             self._tasks.append(asyncio.create_task(self.outbox.run(), name="outbox"))
             self._beside = [
                 asyncio.create_task(self.hub.registration_subscriptions.run(), name="registrations"),
